@@ -1,0 +1,10 @@
+import type { AuthMethod, AuthMethods } from '../core/auth-method.ts'
+import { apiKey } from './api-key.ts'
+import { basic } from './basic.ts'
+import { none } from './none.ts'
+import { raw } from './raw.ts'
+
+/** Every method there is. */
+export const methods: AuthMethods = new Map(
+  ([none, basic, apiKey, raw] satisfies AuthMethod[]).map((method) => [method.id, method]),
+)

@@ -1,0 +1,63 @@
+import type { Code, Entrance } from './errors.ts'
+
+/** One line of the audit. Never a secret, never a query string. Times are added by the writer. */
+export type AuditEntry =
+  | {
+      readonly event: 'use'
+      /** Joins the use to its outcome. */
+      readonly request: string
+      readonly caller: string
+      readonly via: string
+      readonly entrance: Entrance
+      readonly connection: string
+      readonly destination: string
+      readonly method: string
+      /** The path without its query. */
+      readonly path: string
+      /** The credential's id and version, and for whom it is bound; none where nothing was injected. */
+      readonly credential?: string
+      readonly credentialVersion?: number
+      readonly scope?: string
+      /** Where values were put: lower-case header names. */
+      readonly slots: readonly string[]
+    }
+  | {
+      readonly event: 'outcome'
+      readonly request: string
+      readonly status: number
+      readonly code?: Code
+      /** How many echoes were masked. */
+      readonly masked?: number
+      /** ms from the request's head to the response's end. */
+      readonly ms: number
+    }
+  | {
+      readonly event: 'refused'
+      readonly request: string
+      readonly caller?: string
+      readonly entrance: Entrance
+      readonly connection?: string
+      readonly destination?: string
+      readonly method: string
+      readonly path?: string
+      readonly code: Code
+    }
+  | {
+      readonly event: 'change'
+      /** Who did it. */
+      readonly caller: string
+      readonly via: string
+      /** `principal.add`, `credential.set`… */
+      readonly operation: string
+      readonly subject: string
+      readonly outcome: 'done' | 'failed'
+    }
+  | { readonly event: 'start' | 'stop'; readonly version: string; readonly node: string }
+
+/** Takes records. */
+export interface Audit {
+  /** Returns when the operating system has the bytes. Throws internal where it did not take them. */
+  record(entry: AuditEntry): void
+  /** As `record`, but the bytes may wait until the end of this turn of the event loop: for outcomes. */
+  recordSoon(entry: AuditEntry): void
+}

@@ -1,0 +1,62 @@
+import type { AuthMethod } from './auth-method.ts'
+import { LocumError } from './errors.ts'
+import { SHORTEST_SECRET } from './redact.ts'
+import type { JsonObject } from './secret.ts'
+import type { SealedPlace } from './store.ts'
+import type { Credential } from './words.ts'
+
+/** The place that a credential's field is sealed for; what is sealed is the UTF-8 of the field's JSON. */
+export function credentialPlace(
+  credential: Pick<Credential, 'id' | 'version' | 'owner' | 'audience'>,
+  field: string,
+): SealedPlace {
+  return {
+    table: 'credentials',
+    row: credential.id,
+    field,
+    version: credential.version,
+    owner: credential.owner,
+    audience: credential.audience,
+  }
+}
+
+/**
+ * Checks entered fields against what the method takes. Returns warnings for people. Throws
+ * bad_request for a missing, unknown or empty field; no value of a field is ever in the error.
+ */
+export function checkFields(method: AuthMethod, fields: JsonObject): string[] {
+  const names = Object.keys(fields)
+  const rules = method.fields
+  if (rules !== 'any') {
+    const known = Object.keys(rules)
+    if (known.length === 0)
+      throw new LocumError('bad_request', `The method \`${method.id}\` takes no credential.`)
+    const list = known.map((name) => `\`${name}\``).join(', ')
+    for (const name of names) {
+      if (!known.includes(name))
+        throw new LocumError('bad_request', `\`${method.id}\` has no such field; it takes ${list}.`)
+    }
+    for (const name of known) {
+      if (
+        rules[name]?.required &&
+        (fields[name] === undefined || fields[name] === null || fields[name] === '')
+      ) {
+        throw new LocumError('bad_request', `The field \`${name}\` is missing or empty.`, {
+          hint: `\`${method.id}\` takes ${list}.`,
+        })
+      }
+    }
+  } else if (names.length === 0) {
+    throw new LocumError('bad_request', 'The credential has no fields.', {
+      hint: 'Give one JSON object: {"token": "…"}',
+    })
+  }
+  method.checkFields?.(fields)
+  return names
+    .filter((name) => rules === 'any' || rules[name]?.secret)
+    .filter(
+      (name) =>
+        typeof fields[name] === 'string' && Buffer.byteLength(fields[name] as string) < SHORTEST_SECRET,
+    )
+    .map((name) => `\`${name}\` is shorter than ${SHORTEST_SECRET} bytes: answers are not searched for it.`)
+}

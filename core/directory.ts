@@ -1,0 +1,48 @@
+import type { Destination } from './destination.ts'
+import type { Route } from './route.ts'
+import type { Secret } from './secret.ts'
+import type { AuthValues, Caller, Change, Scope } from './words.ts'
+
+/** The hot path's view of what the store knows: synchronous, bounded, at most a second old. */
+export interface Directory {
+  /** Every route that reaches the exact destination. The same array until something changes. */
+  routesTo(destination: Destination): readonly Route[]
+  routeNamed(name: string): Route | undefined
+  /** The holder of a key by the hex of its SHA-256; null: nobody; undefined: `fetchCaller` knows. */
+  caller(keyHash: string): Caller | null | undefined
+  fetchCaller(keyHash: string): Promise<Caller | null>
+  /** The principal that a listener's default stands for; null where it is missing or disabled. */
+  defaultCaller(): Caller | null
+  /** Throws store_unavailable where what is known is older than the stale limit. */
+  checkFresh(): void
+  /** Called after the view was brought up to date. */
+  onchange(listener: (changes: readonly Change[]) => void): void
+}
+
+export interface OpenRequest {
+  readonly caller: Caller
+  readonly route: Route
+  readonly destination: Destination
+}
+
+/** An open credential, for one caller, connection and destination. */
+export interface Material {
+  readonly credential: { readonly id: string; readonly version: number; readonly scope: Scope }
+  readonly values: Secret<AuthValues>
+  /** Unix ms. */
+  readonly expiresAt: number | undefined
+  /** Grows with each renewal. */
+  readonly generation: number
+}
+
+/** Whose credential, opened and renewed. The only one that decrypts credentials. */
+export interface Broker {
+  /**
+   * At once where everything is in memory. Throws or rejects with credential_missing,
+   * credential_outside_audience, not_allowed, refresh_failed, reauthorization_required,
+   * store_unavailable, internal.
+   */
+  open(request: OpenRequest): Material | Promise<Material>
+  /** After an answer that refused `material`: acquires anew unless somebody already has. */
+  renew(request: OpenRequest, material: Material): Promise<Material>
+}

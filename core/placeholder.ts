@@ -1,0 +1,209 @@
+import { LocumError } from './errors.ts'
+import type { Json, JsonObject } from './secret.ts'
+import type { AuthValues, Caller } from './words.ts'
+
+/** `$Auth.Response.Body.items[0].id`, taken apart. */
+export interface VariablePath {
+  /** As it is written, with its `$`. */
+  readonly text: string
+  readonly root: 'Auth' | 'User' | 'Api'
+  readonly steps: readonly (string | number)[]
+}
+
+/** Text with holes: `literals[0] paths[0] literals[1] …`; there is one literal more than paths. */
+export interface Template {
+  readonly literals: readonly string[]
+  readonly paths: readonly VariablePath[]
+}
+
+/** What a template may draw on. `auth` is left out where no credential is open. */
+export interface VariableSources {
+  readonly auth?: AuthValues
+  readonly caller: Caller
+}
+
+const OPENING = /(?:<<|\{\{)\s*\$(?:auth|user|api)\b/i
+const ANY_OPENING = /<<\s*\$|\{\{/
+const HOLE = /<<\s*(\$[^<>]*?)\s*>>|\{\{\s*([^{}]*?)\s*\}\}/g
+const PATH = /^\$(Auth|User|Api)((?:\.[A-Za-z0-9_-]+|\[\d{1,6}\])+)$/
+const STEP = /\.([A-Za-z0-9_-]+)|\[(\d+)\]/g
+
+/** Whether a client's text holds, or seems to hold, a placeholder. Other people's `{{…}}` do not count. */
+export function mayHoldPlaceholder(text: string): boolean {
+  return text.includes('$') && OPENING.test(text)
+}
+
+/** As `mayHoldPlaceholder`, for a request target, where any of it may be percent-encoded. */
+export function targetMayHoldPlaceholder(target: string): boolean {
+  if (mayHoldPlaceholder(target)) return true
+  if (!target.includes('%')) return false
+  return mayHoldPlaceholder(
+    target.replace(/%([0-9A-Fa-f]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16))),
+  )
+}
+
+/** `$Auth.API_Key` → its steps. Undefined where the text is no path. */
+export function parsePath(text: string): VariablePath | undefined {
+  const match = PATH.exec(text)
+  if (!match) return undefined
+  const steps: (string | number)[] = []
+  for (const step of (match[2] as string).matchAll(STEP)) steps.push(step[1] ?? Number(step[2]))
+  if (typeof steps[0] === 'number') return undefined
+  return { text, root: match[1] as VariablePath['root'], steps }
+}
+
+/**
+ * A client's text (header value, decoded Basic) into a template. Throws placeholder_unknown where
+ * something that opens like a placeholder is not one.
+ */
+export function parseClientTemplate(text: string): Template {
+  const literals: string[] = []
+  const paths: VariablePath[] = []
+  let last = 0
+  for (const hole of text.matchAll(HOLE)) {
+    const inside = (hole[1] ?? hole[2]) as string
+    const path = parsePath(inside)
+    if (!path) {
+      if (!mayHoldPlaceholder(hole[0])) continue
+      throw unknownPlaceholder(inside)
+    }
+    literals.push(text.slice(last, hole.index))
+    paths.push(path)
+    last = hole.index + hole[0].length
+  }
+  literals.push(text.slice(last))
+  for (const literal of literals) {
+    if (mayHoldPlaceholder(literal)) {
+      throw new LocumError('placeholder_unknown', 'A placeholder is opened but not closed.', {
+        hint: 'Write it as <<$Auth.API_Key>> or {{$Auth.API_Key}}.',
+      })
+    }
+  }
+  return { literals, paths }
+}
+
+/** An administrator's text into a template. Throws bad_request where a `{{ … }}` is no variable. */
+export function parseConfiguredTemplate(text: string): Template {
+  const literals: string[] = []
+  const paths: VariablePath[] = []
+  let last = 0
+  for (const hole of text.matchAll(HOLE)) {
+    const inside = (hole[1] ?? hole[2]) as string
+    const path = parsePath(inside)
+    if (!path) throw notAVariable(inside)
+    literals.push(text.slice(last, hole.index))
+    paths.push(path)
+    last = hole.index + hole[0].length
+  }
+  literals.push(text.slice(last))
+  if (literals.some((literal) => ANY_OPENING.test(literal))) {
+    throw new LocumError('bad_request', `\`${text}\` opens a variable and does not close it.`)
+  }
+  return { literals, paths }
+}
+
+function unknownPlaceholder(inside: string): LocumError {
+  const shown = /^[$\w.[\]-]{1,100}$/.test(inside) ? `\`${inside}\`` : 'What stands in it'
+  return new LocumError('placeholder_unknown', `${shown} is not a variable.`, {
+    hint: 'Variables are $Auth.NAME, $User.NAME and $Api.NAME; letters count as they are written.',
+  })
+}
+
+function notAVariable(inside: string): LocumError {
+  const withDollar = parsePath(`$${inside}`)
+  if (withDollar) {
+    return new LocumError('bad_request', `\`{{${inside}}}\` is not a variable.`, {
+      hint: `Write it with a dollar sign: {{$${inside}}}`,
+    })
+  }
+  return new LocumError('bad_request', `\`{{${inside}}}\` is not a variable.`, {
+    hint: 'Variables are {{$Auth.NAME}}, {{$User.NAME}} and {{$Api.NAME}}; formulas are not supported yet.',
+  })
+}
+
+function descend(from: Json | undefined, steps: readonly (string | number)[]): Json | undefined {
+  let at = from
+  for (const step of steps) {
+    if (at === null || typeof at !== 'object') return undefined
+    if (typeof step === 'number') at = Array.isArray(at) ? at[step] : undefined
+    else at = !Array.isArray(at) && Object.hasOwn(at, step) ? (at as JsonObject)[step] : undefined
+  }
+  return at
+}
+
+/** The value of a path; undefined where there is none. */
+export function lookUp(path: VariablePath, sources: VariableSources): Json | undefined {
+  const [first, ...rest] = path.steps as [string, ...(string | number)[]]
+  if (path.root === 'Auth') {
+    if (!sources.auth || !Object.hasOwn(sources.auth.values, first)) return undefined
+    return descend(sources.auth.values[first], rest)
+  }
+  const { principal, sessionId } = sources.caller
+  if (path.root === 'Api') return first === 'Session_Id' && rest.length === 0 ? sessionId : undefined
+  if (first === 'Claims') return descend(principal.claims, rest)
+  if (rest.length > 0) return undefined
+  if (first === 'Id') return principal.id
+  if (first === 'Email') return principal.email
+  if (first === 'Profile') return principal.profile
+  return undefined
+}
+
+/** Takes what a template was filled with, so that the answer can be searched for it. */
+export type SecretCollector = (value: string) => void
+
+/**
+ * Fills the holes, in one pass (R6). Objects and arrays become JSON text. `put` sees each value
+ * before it stands in the text and may encode it. `collect` is told every text in a secret value.
+ * Throws placeholder_unknown where a path has no value.
+ */
+export function fill(
+  template: Template,
+  sources: VariableSources,
+  collect: SecretCollector,
+  put: (value: string, path: VariablePath) => string = (value) => value,
+): string {
+  let text = template.literals[0] as string
+  for (let i = 0; i < template.paths.length; i++) {
+    const path = template.paths[i] as VariablePath
+    const value = lookUp(path, sources)
+    if (value === undefined || value === null) {
+      throw new LocumError(
+        'placeholder_unknown',
+        `\`${path.text}\` has no value for this caller and connection.`,
+        {
+          hint: hintFor(path, sources),
+        },
+      )
+    }
+    if (path.root === 'Auth' && sources.auth)
+      collectSecrets(path.steps[0] as string, value, sources.auth, collect)
+    text += put(typeof value === 'string' ? value : JSON.stringify(value), path) + template.literals[i + 1]
+  }
+  return text
+}
+
+function collectSecrets(name: string, value: Json, auth: AuthValues, collect: SecretCollector): void {
+  if (!auth.plain.includes(name)) collectTexts(value, collect)
+  for (const inner of auth.within?.[name] ?? []) {
+    const innerValue = auth.values[inner]
+    if (innerValue !== undefined && !auth.plain.includes(inner)) collectTexts(innerValue, collect)
+  }
+}
+
+function collectTexts(value: Json, collect: SecretCollector): void {
+  if (typeof value === 'string') collect(value)
+  else if (typeof value === 'number') collect(String(value))
+  else if (Array.isArray(value)) for (const item of value) collectTexts(item, collect)
+  else if (value !== null && typeof value === 'object')
+    for (const item of Object.values(value)) collectTexts(item, collect)
+  if (value !== null && typeof value === 'object') collect(JSON.stringify(value))
+}
+
+function hintFor(path: VariablePath, sources: VariableSources): string {
+  if (path.root === 'User')
+    return 'A caller has $User.Id, and $User.Email, $User.Profile and $User.Claims where they are known.'
+  if (path.root === 'Api') return 'There is $Api.Session_Id.'
+  const names = Object.keys(sources.auth?.values ?? {})
+  if (names.length === 0) return "This connection's method has no $Auth variables."
+  return `Here there are: ${names.map((name) => `$Auth.${name}`).join(', ')}.`
+}

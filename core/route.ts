@@ -1,0 +1,150 @@
+import type { AuthMethod, AuthMethods } from './auth-method.ts'
+import { covers, type Destination } from './destination.ts'
+import { LocumError } from './errors.ts'
+import { parseConfiguredTemplate, type Template } from './placeholder.ts'
+import { checkHeaderName, USUAL_SLOTS } from './slots.ts'
+import type { Connection, Principal } from './words.ts'
+
+/** A connection made ready for the hot path. Made once for each version of the connection. */
+export interface Route {
+  readonly connection: Connection
+  readonly method: AuthMethod
+  /** Common headers, then what the method sets where they do not: lower-case name, spelling, template. */
+  readonly sets: readonly { readonly name: string; readonly spelled: string; readonly template: Template }[]
+  /** Whether any of `sets` or `base` draws on `$Auth`, so that a credential is always needed. */
+  readonly needsCredential: boolean
+  readonly slots: ReadonlySet<string>
+  readonly base: Template | undefined
+  readonly paths: readonly { readonly literal: number; readonly pattern: RegExp }[]
+}
+
+/** Throws bad_request for an unknown method, a header that cannot be set, or a template that is none. */
+export function compileRoute(connection: Connection, methods: AuthMethods): Route {
+  const method = methods.get(connection.method)
+  if (!method) {
+    throw new LocumError('bad_request', `There is no method \`${connection.method}\`.`, {
+      hint: `Methods are ${[...methods.keys()].join(', ')}.`,
+    })
+  }
+  const sets: { name: string; spelled: string; template: Template }[] = []
+  for (const [spelled, text] of [
+    ...connection.headers,
+    ...(method.inject?.(connection.methodConfig) ?? []),
+  ]) {
+    checkHeaderName(spelled)
+    const name = spelled.toLowerCase()
+    if (sets.some((set) => set.name === name)) continue
+    sets.push({ name, spelled, template: parseConfiguredTemplate(text) })
+  }
+  for (const slot of connection.slotHeaders ?? []) checkHeaderName(slot)
+  const base = connection.base === undefined ? undefined : parseConfiguredTemplate(connection.base)
+  const draws = (t: Template) => t.paths.some((path) => path.root === 'Auth')
+  return {
+    connection,
+    method,
+    sets,
+    needsCredential: sets.some((set) => draws(set.template)) || (base !== undefined && draws(base)),
+    slots: new Set((connection.slotHeaders ?? USUAL_SLOTS).map((name) => name.toLowerCase())),
+    base,
+    paths: (connection.allow.paths ?? []).map((glob) => ({
+      literal: glob.includes('*') ? glob.indexOf('*') : glob.length,
+      pattern: new RegExp(
+        `^${glob
+          .split('*')
+          .map(RegExp.escape ?? escapeRegExp)
+          .join('.*')}$`,
+        's',
+      ),
+    })),
+  }
+}
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+}
+
+/** What a request asks for, as far as `allow` looks. `path` is without its query. */
+export interface Asked {
+  readonly method: string
+  readonly path: string
+}
+
+function allowsCaller(route: Route, principal: Principal): boolean {
+  const { profiles, projects } = route.connection.allow
+  if (profiles && !(principal.profile !== undefined && profiles.includes(principal.profile))) return false
+  return !projects || projects.some((project) => principal.projects.includes(project))
+}
+
+/** The longest literal prefix of `allow.paths` that matches; 0 where there is no rule; -1 where none matches. */
+function pathRank(route: Route, path: string): number {
+  if (route.paths.length === 0) return 0
+  let best = -1
+  for (const { literal, pattern } of route.paths) if (literal > best && pattern.test(path)) best = literal
+  return best
+}
+
+/**
+ * The one connection that serves this request, among those that reach the destination (R2).
+ * `named` is the client's `Locum-Connection`. Throws connection_not_found, not_allowed,
+ * connection_ambiguous.
+ */
+export function chooseRoute(
+  routes: readonly Route[],
+  principal: Principal,
+  asked: Asked,
+  destination: string,
+  named: string | undefined,
+): Route {
+  if (routes.length === 0) throw noConnection(destination)
+  let best: Route | undefined
+  let bestRank = -1
+  let tie = false
+  let nameFits = false
+  for (const route of routes) {
+    if (named !== undefined && route.connection.name !== named) continue
+    nameFits = true
+    if (!allowsCaller(route, principal) || route.connection.allow.methods?.includes(asked.method) === false)
+      continue
+    const rank = pathRank(route, asked.path)
+    if (rank < 0 || rank < bestRank) continue
+    tie = rank === bestRank
+    best = route
+    bestRank = rank
+  }
+  if (named !== undefined && !nameFits) throw noConnection(destination, named)
+  if (!best) {
+    throw new LocumError(
+      'not_allowed',
+      `No connection to ${destination} lets this caller use ${asked.method} on this path.`,
+      {
+        hint: "See the connection's `allow`, or run `locum explain`.",
+      },
+    )
+  }
+  if (tie) {
+    const names = routes.map((route) => route.connection.name).join(', ')
+    throw new LocumError(
+      'connection_ambiguous',
+      `More than one connection to ${destination} fits: ${names}.`,
+      {
+        hint: 'Name one in the header `Locum-Connection`.',
+      },
+    )
+  }
+  return best
+}
+
+export function noConnection(destination: string, named?: string): LocumError {
+  const what =
+    named === undefined
+      ? `There is no connection to ${destination}.`
+      : `No connection of that name reaches ${destination}.`
+  return new LocumError('connection_not_found', what, {
+    hint: '`locum connection ls` lists the connections; add one to the file.',
+  })
+}
+
+/** Whether the connection reaches the exact destination. */
+export function reaches(connection: Connection, asked: Destination): boolean {
+  return connection.destinations.some((declared) => covers(declared, asked))
+}

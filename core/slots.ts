@@ -1,0 +1,63 @@
+import { LocumError } from './errors.ts'
+
+/** Header slots where a connection names none: the usual places of a key. */
+export const USUAL_SLOTS: readonly string[] = [
+  'authorization',
+  'x-api-key',
+  'api-key',
+  'apikey',
+  'x-auth-token',
+  'private-token',
+  'x-goog-api-key',
+  'x-functions-key',
+]
+
+const NEVER = new Set([
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authorization',
+  'proxy-authenticate',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+])
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+
+/**
+ * Whether a header can be a slot or a common header (R5). Throws bad_request for what frames the
+ * message, belongs to one hop, or speaks to Locum.
+ */
+export function checkHeaderName(name: string): void {
+  const lower = name.toLowerCase()
+  if (!TOKEN.test(name)) throw new LocumError('bad_request', 'That is not a header name.')
+  if (NEVER.has(lower) || lower.startsWith('locum-')) {
+    throw new LocumError('bad_request', `The header \`${lower}\` cannot be set or be a slot.`)
+  }
+}
+
+/**
+ * A value as it stands in a head: UTF-8 bytes as latin1 text. Throws placeholder_not_allowed where
+ * it holds a control byte (R9), without saying more of it than its variable's name.
+ */
+export function headerText(value: string, variable: string): string {
+  let ascii = true
+  for (let i = 0; i < value.length; i++) {
+    const code = value.charCodeAt(i)
+    if ((code < 0x20 && code !== 0x09) || code === 0x7f) {
+      throw new LocumError(
+        'placeholder_not_allowed',
+        `The value of \`${variable}\` cannot stand in a header: it holds a line break or a control character.`,
+        {
+          hint: 'Enter the credential again without it.',
+        },
+      )
+    }
+    if (code > 0x7e) ascii = false
+  }
+  return ascii ? value : Buffer.from(value, 'utf8').toString('latin1')
+}

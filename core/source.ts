@@ -1,0 +1,80 @@
+import { audienceCovers, covers, type Destination, destinationText } from './destination.ts'
+import { LocumError } from './errors.ts'
+import type { Connection, Credential, Principal, Scope } from './words.ts'
+
+/** Where to look for a credential, in order. The first that exists is used, whether it works or not. */
+export function scopesFor(connection: Connection, principal: Principal): readonly Scope[] {
+  const { source, fallback } = connection
+  const scopes: Scope[] = []
+  // An identity that a sidecar's default stands for is a principal like any other.
+  if (source === 'per-user') scopes.push(`user:${principal.id}`)
+  if (source === 'per-profile' || (source === 'per-user' && fallback.includes('profile'))) {
+    if (principal.profile !== undefined) scopes.push(`profile:${principal.profile}`)
+  }
+  if (source === 'shared' || fallback.includes('shared')) scopes.push('shared')
+  return scopes
+}
+
+/** The error for a caller with no credential in any of the scopes. */
+export function missingCredential(connection: Connection, scopes: readonly Scope[]): LocumError {
+  const looked = scopes.length === 0 ? 'the caller has no profile' : `looked for ${scopes.join(', then ')}`
+  return new LocumError(
+    'credential_missing',
+    `There is no credential for the connection \`${connection.name}\` (${looked}).`,
+    {
+      hint: `locum credential set ${connection.name} --for ${scopes[0] ?? 'profile:NAME'}`,
+    },
+  )
+}
+
+/**
+ * Judges a credential for a destination before anything is opened. Throws credential_missing where
+ * it is disabled, credential_outside_audience where it was not approved for the destination or only
+ * a wildcard that nobody vouches for covers it.
+ */
+export function checkUse(
+  connection: Connection,
+  credential: Credential,
+  scope: Scope,
+  asked: Destination,
+): void {
+  if (credential.disabled) {
+    throw new LocumError(
+      'credential_missing',
+      `The credential for \`${connection.name}\` (${scope}) is disabled.`,
+      {
+        hint: `locum credential enable ${credential.id}`,
+      },
+    )
+  }
+  if (!audienceCovers(credential.audience, asked)) {
+    throw new LocumError(
+      'credential_outside_audience',
+      `The credential for \`${connection.name}\` (${scope}) was not approved for ${destinationText(asked)}.`,
+      {
+        hint: `Its owner approves it by entering it again: locum credential set ${connection.name} --for ${scope}`,
+      },
+    )
+  }
+  checkWildcard(connection, asked)
+}
+
+/** A wildcard carries no secret unless somebody vouches that no label under it is another's. */
+export function checkWildcard(connection: Connection, asked: Destination): void {
+  if (connection.ownedWildcard) return
+  if (connection.destinations.some((declared) => !declared.wildcard && covers(declared, asked))) return
+  throw new LocumError(
+    'credential_outside_audience',
+    `The connection \`${connection.name}\` reaches ${destinationText(asked)} through a wildcard only, and such carry no secret.`,
+    { hint: 'If every name under it is yours, say `ownedWildcard: true`.' },
+  )
+}
+
+/** R3: no secret over plain http unless the connection says so. */
+export function checkPlaintext(connection: Connection, asked: Destination): void {
+  if (asked.scheme === 'http' && !connection.allowPlaintext) {
+    throw new LocumError('not_allowed', `A secret would go to ${destinationText(asked)} unencrypted.`, {
+      hint: 'Use https, or say `allowPlaintext: true` on the connection.',
+    })
+  }
+}

@@ -1,0 +1,144 @@
+import type {
+  Binding,
+  Change,
+  Connection,
+  Credential,
+  GrantRecord,
+  Principal,
+  PrincipalRecord,
+  ProxyKeyRecord,
+  Scope,
+  Sealed,
+  Site,
+} from './words.ts'
+
+/**
+ * What lasts. No data method without the principal it acts for: reads of secrets' rows and every
+ * write need `admin` (the local operator and the program itself have it). Every write adds to the
+ * change feed in the same transaction. Throws store_unavailable when the database does not answer,
+ * not_allowed for a principal that may not, internal where a row does not carry its own seal.
+ */
+export interface Store {
+  site(): Promise<Site>
+  setSite(as: Principal, site: { url?: string; contact?: string }): Promise<void>
+
+  principals(as: Principal): Promise<readonly PrincipalRecord[]>
+  principal(as: Principal, id: string): Promise<PrincipalRecord | undefined>
+  /** Adds or replaces; the store gives the version. */
+  putPrincipal(
+    as: Principal,
+    record: Omit<PrincipalRecord, 'version' | 'createdAt'>,
+  ): Promise<PrincipalRecord>
+  /** With all its keys. Credentials bound for it stay, unused. */
+  removePrincipal(as: Principal, id: string): Promise<void>
+  keys(as: Principal, principal: string): Promise<readonly ProxyKeyRecord[]>
+  addKey(as: Principal, key: ProxyKeyRecord): Promise<void>
+  /** All of a principal's keys, or the one. Returns how many went. */
+  removeKeys(as: Principal, principal: string, hash?: string): Promise<number>
+  /** Who holds the key with this hash; undefined where nobody does. Expired keys and disabled principals are returned as they are. */
+  keyHolder(
+    as: Principal,
+    hash: string,
+  ): Promise<{ key: ProxyKeyRecord; principal: PrincipalRecord } | undefined>
+
+  connections(as: Principal): Promise<readonly Connection[]>
+  connection(as: Principal, name: string): Promise<Connection | undefined>
+  putConnection(as: Principal, connection: Omit<Connection, 'version'>): Promise<Connection>
+  /** With its bindings. */
+  removeConnection(as: Principal, name: string): Promise<void>
+
+  credential(as: Principal, id: string): Promise<Credential | undefined>
+  credentials(as: Principal): Promise<readonly Credential[]>
+  /** Adds (version 1), or replaces where `credential.version` is one more than the row's: anything else is a lost race and throws bad_request. */
+  putCredential(as: Principal, credential: Credential): Promise<Credential>
+  setCredentialDisabled(as: Principal, id: string, disabled: boolean): Promise<void>
+  /** With its bindings. */
+  removeCredential(as: Principal, id: string): Promise<void>
+  bindings(as: Principal, connection?: string): Promise<readonly Binding[]>
+  /** Replaces the binding of that connection and scope. */
+  bind(as: Principal, binding: Binding): Promise<void>
+  unbind(as: Principal, connection: string, scope: Scope): Promise<void>
+  /** The first scope that has a binding decides; undefined where none has. */
+  bound(
+    as: Principal,
+    connection: string,
+    scopes: readonly Scope[],
+  ): Promise<{ binding: Binding; credential: Credential } | undefined>
+
+  grant(as: Principal, key: string): Promise<GrantRecord | undefined>
+  /** Durable, before a renewal calls out. `fence` is the lease's. */
+  intend(as: Principal, key: string, version: number, fence: number): Promise<void>
+  /** Compare and swap on `version` (0: there was none). Throws bad_request where it was lost. */
+  replaceGrant(
+    as: Principal,
+    key: string,
+    version: number,
+    fence: number,
+    next: { sealed: Sealed; expiresAt?: number },
+  ): Promise<GrantRecord>
+
+  /** One holder at a time over all processes; waits for it. The lease ends with the work, or `ttl` ms after its holder died. */
+  lease<T>(as: Principal, key: string, ttl: number, work: (fence: number) => Promise<T>): Promise<T>
+
+  /** All the writes inside happen, or none. */
+  transact<T>(as: Principal, work: (store: Store) => Promise<T>): Promise<T>
+
+  /** The newest sequence number of the change feed. Cheap: asked several times a second. */
+  head(): Promise<number>
+  changes(since: number): Promise<readonly Change[]>
+
+  /** Named, sealed things of the site itself: the CA, the audit's signing key. */
+  vaultItem(
+    as: Principal,
+    name: string,
+  ): Promise<
+    | { readonly version: number; readonly sealed: Sealed; readonly open: Readonly<Record<string, string>> }
+    | undefined
+  >
+  /** Adds it where it is missing; returns what is there afterwards, so that two processes agree. */
+  addVaultItem(
+    as: Principal,
+    name: string,
+    item: { sealed: Sealed; open: Readonly<Record<string, string>> },
+  ): Promise<{
+    readonly version: number
+    readonly sealed: Sealed
+    readonly open: Readonly<Record<string, string>>
+  }>
+
+  addCheckpoint(checkpoint: AuditCheckpoint): Promise<void>
+  checkpoints(): Promise<readonly AuditCheckpoint[]>
+
+  close(): Promise<void>
+}
+
+/** Joins an audit file's chain to the store: after `records` records of `file`, the chain stood at `hash`. */
+export interface AuditCheckpoint {
+  readonly file: string
+  readonly records: number
+  /** Hex SHA-256. */
+  readonly hash: string
+  /** Unix ms. */
+  readonly at: number
+  /** The file is complete. */
+  readonly final: boolean
+  /** Base64 Ed25519 signature over the other members as canonical JSON. */
+  readonly signature: string
+}
+
+/** What binds a sealed value to its place (R25). The site and the key are added by the sealer. */
+export interface SealedPlace {
+  readonly table: string
+  readonly row: string
+  readonly field: string
+  readonly version: number
+  readonly owner: string
+  readonly audience: readonly string[]
+}
+
+/** Encrypts and decrypts under the site's data keys. `open` is for the broker and certs alone. */
+export interface Sealer {
+  seal(place: SealedPlace, plaintext: Uint8Array): Sealed
+  /** Throws internal, with a fixed text, where the value was not sealed for exactly this place. */
+  open(place: SealedPlace, sealed: Sealed): Buffer
+}

@@ -1,0 +1,158 @@
+import type { Destination } from './destination.ts'
+import type { Json, JsonObject } from './secret.ts'
+
+/** Who calls. */
+export interface Principal {
+  readonly id: string
+  readonly kind: 'user' | 'service'
+  readonly profile?: string
+  readonly email?: string
+  readonly projects: readonly string[]
+  readonly admin: boolean
+  readonly claims?: JsonObject
+  readonly via: 'key' | 'jwt' | 'session' | 'default' | 'local' | 'system'
+}
+
+/** A principal as it is kept. `managedBy` is the `name:` of the file that made it. */
+export interface PrincipalRecord {
+  readonly id: string
+  readonly kind: 'user' | 'service'
+  readonly profile?: string
+  readonly email?: string
+  readonly projects: readonly string[]
+  readonly admin: boolean
+  readonly disabled: boolean
+  readonly managedBy?: string
+  readonly version: number
+  /** Unix ms. */
+  readonly createdAt: number
+}
+
+/** A proxy key as it is kept: the SHA-256 of its text, never the text. Times are Unix ms. */
+export interface ProxyKeyRecord {
+  /** Hex of the SHA-256. */
+  readonly hash: string
+  readonly principal: string
+  readonly createdAt: number
+  readonly expiresAt?: number
+  readonly managedBy?: string
+}
+
+/** A caller as the data plane sees one: the principal and the key that was shown. */
+export interface Caller {
+  readonly principal: Principal
+  /** Hex of the key's SHA-256; undefined for the default principal. */
+  readonly keyHash?: string
+  /** Unix ms. */
+  readonly expiresAt?: number
+  /** `$Api.Session_Id`: opaque, stable for a key, authenticates nothing. */
+  readonly sessionId: string
+}
+
+export type Source = 'shared' | 'per-profile' | 'per-user'
+export type Scope = 'shared' | `profile:${string}` | `user:${string}`
+
+export interface Allow {
+  readonly methods?: readonly string[]
+  /** Globs in which `*` stands for any characters; the literal prefix decides between connections. */
+  readonly paths?: readonly string[]
+  readonly profiles?: readonly string[]
+  readonly projects?: readonly string[]
+}
+
+/** A named external system. Never a secret in it. */
+export interface Connection {
+  readonly name: string
+  readonly destinations: readonly Destination[]
+  readonly ownedWildcard: boolean
+  /** Where the gateway sends `/c/NAME/…`; may hold merge variables. */
+  readonly base?: string
+  readonly method: string
+  /** What `auth` says beside `method` and `provider`. */
+  readonly methodConfig: JsonObject
+  readonly provider?: string
+  readonly source: Source
+  readonly fallback: readonly ('profile' | 'shared')[]
+  readonly allow: Allow
+  /** Common headers in order: name, template. */
+  readonly headers: readonly (readonly [string, string])[]
+  /** Lower-case names of header slots; undefined for the usual ones. */
+  readonly slotHeaders?: readonly string[]
+  readonly corsOrigins: readonly string[]
+  readonly allowPrivateNetwork: boolean
+  readonly allowPlaintext: boolean
+  /** PEM text of the upstream's own CA certificates. */
+  readonly ca?: string
+  readonly managedBy?: string
+  /** Grows with every change; 1 at first. */
+  readonly version: number
+}
+
+/** AES-256-GCM with its format byte, key id, salt and nonce; see store/sealing. */
+export type Sealed = Uint8Array
+
+/** Named, sealed fields, and where they may be used. */
+export interface Credential {
+  readonly id: string
+  readonly name: string
+  /** `site` for shared and profile credentials, `user:ID` for a user's own. */
+  readonly owner: string
+  /** Canonical destinations that were approved when the fields were entered. */
+  readonly audience: readonly string[]
+  readonly fieldNames: readonly string[]
+  readonly disabled: boolean
+  readonly projects: readonly string[]
+  readonly managedBy?: string
+  /** Grows with every change of what is sealed; 1 at first. */
+  readonly version: number
+  /** One sealed value a field: the UTF-8 of the field's JSON. */
+  readonly sealed: Readonly<Record<string, Sealed>>
+  readonly createdAt: number
+  readonly changedAt: number
+}
+
+/** Which credential serves a connection for whom. At most one for each connection and scope. */
+export interface Binding {
+  readonly connection: string
+  readonly scope: Scope
+  readonly credential: string
+}
+
+/** A token, role session or the like that a method acquired; sealed as one value. */
+export interface GrantRecord {
+  /** The credential, provider and whatever else it was acquired with, as one key. */
+  readonly key: string
+  readonly version: number
+  readonly sealed: Sealed
+  /** Unix ms. */
+  readonly expiresAt?: number
+}
+
+export interface Site {
+  /** UUID. */
+  readonly id: string
+  readonly url?: string
+  readonly contact?: string
+  readonly createdAt: number
+}
+
+/** One row of the change feed: whatever is kept about this thing is out of date. */
+export interface Change {
+  readonly seq: number
+  readonly kind: 'principal' | 'key' | 'connection' | 'provider' | 'credential' | 'binding' | 'grant' | 'site'
+  readonly id: string
+}
+
+/** The values of a method: `$Auth.NAME…`. Names in `plain` are no secrets (user names). */
+export interface AuthValues {
+  readonly values: { readonly [name: string]: Json }
+  readonly plain: readonly string[]
+  /** Names whose value holds others' values in another spelling: `BasicAuth` holds `Password`. */
+  readonly within?: { readonly [name: string]: readonly string[] }
+}
+
+/** Acts for the program itself: start-up, the hot path's look-ups. */
+export const SYSTEM: Principal = { id: 'system', kind: 'service', projects: [], admin: true, via: 'system' }
+
+/** Whoever runs the command on the data folder. */
+export const LOCAL: Principal = { id: 'local', kind: 'user', projects: [], admin: true, via: 'local' }
