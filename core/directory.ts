@@ -1,6 +1,7 @@
 import type { Destination } from './destination.ts'
 import type { Route } from './route.ts'
 import type { Secret } from './secret.ts'
+import type { Base } from './target.ts'
 import type { AuthValues, Caller, Change, Scope } from './words.ts'
 
 /** The hot path's view of what the store knows: synchronous, bounded, at most a second old. */
@@ -22,13 +23,16 @@ export interface Directory {
 export interface OpenRequest {
   readonly caller: Caller
   readonly route: Route
-  readonly destination: Destination
+  /** Undefined: the connection's `base`, which may draw on the credential, says it. */
+  readonly destination: Destination | undefined
 }
 
 /** An open credential, for one caller, connection and destination. */
 export interface Material {
   readonly credential: { readonly id: string; readonly version: number; readonly scope: Scope }
   readonly values: Secret<AuthValues>
+  /** Where the connection's `base` leads, if that was asked for; judged like any destination. */
+  readonly base: Base | undefined
   /** Unix ms. */
   readonly expiresAt: number | undefined
   /** Grows with each renewal. */

@@ -1,8 +1,9 @@
 import type { AuthMethod, AuthMethods } from './auth-method.ts'
-import { covers, type Destination } from './destination.ts'
+import { covers, type Destination, destinationText } from './destination.ts'
 import { LocumError } from './errors.ts'
-import { parseConfiguredTemplate, type Template } from './placeholder.ts'
+import { fill, parseConfiguredTemplate, type Template, type VariableSources } from './placeholder.ts'
 import { checkHeaderName, USUAL_SLOTS } from './slots.ts'
+import { type Base, parseBase } from './target.ts'
 import type { Connection, Principal } from './words.ts'
 
 /** A connection made ready for the hot path. Made once for each version of the connection. */
@@ -48,13 +49,7 @@ export function compileRoute(connection: Connection, methods: AuthMethods): Rout
     base,
     paths: (connection.allow.paths ?? []).map((glob) => ({
       literal: glob.includes('*') ? glob.indexOf('*') : glob.length,
-      pattern: new RegExp(
-        `^${glob
-          .split('*')
-          .map(RegExp.escape ?? escapeRegExp)
-          .join('.*')}$`,
-        's',
-      ),
+      pattern: new RegExp(`^${glob.split('*').map(escapeRegExp).join('.*')}$`, 's'),
     })),
   }
 }
@@ -63,21 +58,23 @@ function escapeRegExp(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
 }
 
-/** What a request asks for, as far as `allow` looks. `path` is without its query. */
+/** What a request asks for, as far as `allow` looks. */
 export interface Asked {
   readonly method: string
-  readonly path: string
+  /** Without its query; undefined while a base that draws on the credential is not known yet. */
+  readonly path: string | undefined
 }
 
-function allowsCaller(route: Route, principal: Principal): boolean {
+/** Whether `allow` lets this caller use the connection at all. */
+export function allowsCaller(route: Route, principal: Principal): boolean {
   const { profiles, projects } = route.connection.allow
   if (profiles && !(principal.profile !== undefined && profiles.includes(principal.profile))) return false
   return !projects || projects.some((project) => principal.projects.includes(project))
 }
 
 /** The longest literal prefix of `allow.paths` that matches; 0 where there is no rule; -1 where none matches. */
-function pathRank(route: Route, path: string): number {
-  if (route.paths.length === 0) return 0
+function pathRank(route: Route, path: string | undefined): number {
+  if (route.paths.length === 0 || path === undefined) return 0
   let best = -1
   for (const { literal, pattern } of route.paths) if (literal > best && pattern.test(path)) best = literal
   return best
@@ -147,4 +144,30 @@ export function noConnection(destination: string, named?: string): LocumError {
 /** Whether the connection reaches the exact destination. */
 export function reaches(connection: Connection, asked: Destination): boolean {
   return connection.destinations.some((declared) => covers(declared, asked))
+}
+
+/**
+ * Where `/c/NAME/…` leads: the connection's `base`, or else its only exact destination. Throws
+ * bad_request where there is neither, placeholder_unknown where a variable of it has no value,
+ * connection_not_found where it leads outside the connection.
+ */
+export function baseOf(route: Route, sources: VariableSources): Base {
+  const { connection } = route
+  if (!route.base) {
+    const [only, more] = connection.destinations
+    if (!only || more || only.wildcard) {
+      throw new LocumError(
+        'bad_request',
+        `The connection \`${connection.name}\` does not say which of its destinations the gateway means.`,
+        {
+          hint: 'Give it a `base`: https://host/path/',
+        },
+      )
+    }
+    return parseBase(destinationText(only))
+  }
+  const base = parseBase(fill(route.base, sources, () => {}))
+  if (!reaches(connection, base.candidate.destination))
+    throw noConnection(base.candidate.text, connection.name)
+  return base
 }

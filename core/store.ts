@@ -51,7 +51,9 @@ export interface Store {
   credentials(as: Principal): Promise<readonly Credential[]>
   /** Adds (version 1), or replaces where `credential.version` is one more than the row's: anything else is a lost race and throws bad_request. */
   putCredential(as: Principal, credential: Credential): Promise<Credential>
+  /** Throws bad_request where there is none; so does the next. What is sealed and its version stay. */
   setCredentialDisabled(as: Principal, id: string, disabled: boolean): Promise<void>
+  setCredentialProjects(as: Principal, id: string, projects: readonly string[]): Promise<void>
   /** With its bindings. */
   removeCredential(as: Principal, id: string): Promise<void>
   bindings(as: Principal, connection?: string): Promise<readonly Binding[]>
@@ -65,8 +67,9 @@ export interface Store {
     scopes: readonly Scope[],
   ): Promise<{ binding: Binding; credential: Credential } | undefined>
 
-  grant(as: Principal, key: string): Promise<GrantRecord | undefined>
-  /** Durable, before a renewal calls out. `fence` is the lease's. */
+  /** `intended`: the version that a renewal set out to replace, where it was never heard of again. */
+  grant(as: Principal, key: string): Promise<(GrantRecord & { readonly intended?: number }) | undefined>
+  /** Durable, before a renewal calls out. `fence` is that of the lease whose key is the grant's. */
   intend(as: Principal, key: string, version: number, fence: number): Promise<void>
   /** Compare and swap on `version` (0: there was none). Throws bad_request where it was lost. */
   replaceGrant(
@@ -80,11 +83,12 @@ export interface Store {
   /** One holder at a time over all processes; waits for it. The lease ends with the work, or `ttl` ms after its holder died. */
   lease<T>(as: Principal, key: string, ttl: number, work: (fence: number) => Promise<T>): Promise<T>
 
-  /** All the writes inside happen, or none. */
+  /** All the writes inside happen, or none: one that fails inside fails the whole, even if it is caught. */
   transact<T>(as: Principal, work: (store: Store) => Promise<T>): Promise<T>
 
   /** The newest sequence number of the change feed. Cheap: asked several times a second. */
   head(): Promise<number>
+  /** Oldest first. Of kind `site` with the id `*`: too far behind, everything that is kept is out of date. */
   changes(since: number): Promise<readonly Change[]>
 
   /** Named, sealed things of the site itself: the CA, the audit's signing key. */

@@ -105,6 +105,8 @@ export interface Credential {
   readonly managedBy?: string
   /** Grows with every change of what is sealed; 1 at first. */
   readonly version: number
+  /** Keyed digest of the fields (operations/fingerprint.ts): whether what a file says is what is kept, without opening it. */
+  readonly fingerprint?: string
   /** One sealed value a field: the UTF-8 of the field's JSON. */
   readonly sealed: Readonly<Record<string, Sealed>>
   readonly createdAt: number

@@ -1,0 +1,60 @@
+import { Command } from 'commander'
+import { applyFile, checkFile } from '../operations/apply.ts'
+import type { PlannedChange } from '../operations/reconcile.ts'
+import { json } from './output.ts'
+import { type GlobalOptions, withSite } from './session.ts'
+import type { Terminal } from './terminal.ts'
+
+interface ApplyOptions extends GlobalOptions {
+  readonly file: string
+  readonly prune?: boolean
+}
+
+const SIGNS = { create: '+', update: '~', delete: '-' } as const
+
+/** `locum apply` and `locum check` */
+export function applyCommands(terminal: Terminal): Command[] {
+  const apply = new Command('apply')
+    .description('Add and change what a file names, and say what changed')
+    .addHelpText(
+      'after',
+      `
+A second run changes nothing. Secrets are read where the file says { env: NAME }
+or { file: PATH }, and sealed.
+
+  $ STRIPE_KEY=… locum apply -f billing.yaml
+  $ locum apply -f team.yaml --prune`,
+    )
+  const check = new Command('check').description('Say what apply would do, changing nothing').addHelpText(
+    'after',
+    `
+  $ locum check -f billing.yaml`,
+  )
+  for (const [command, operation] of [
+    [apply, applyFile],
+    [check, checkFile],
+  ] as const) {
+    command
+      .requiredOption('-f, --file <file>', 'the YAML or JSON file')
+      .option('--prune', 'also remove what a file of the same name made and this one no longer names')
+      .action(async (_: unknown, self: Command) => {
+        const { file, prune, ...options } = self.optsWithGlobals() as ApplyOptions
+        const { changes } = await withSite(terminal, options, ({ run }) =>
+          run(operation, { file, prune: prune ?? false }),
+        )
+        terminal.write(options.json ? json({ changes }) : changesText(changes, command === check))
+      })
+  }
+  return [apply, check]
+}
+
+/** `~ connection stripe: destinations, headers` */
+export function changesText(changes: readonly PlannedChange[], planned: boolean): string {
+  if (changes.length === 0) return 'Nothing to change.\n'
+  const lines = changes.map(({ action, kind, id, keys }) => {
+    const what = kind === 'site' ? 'site' : `${kind} ${id}`
+    return `${SIGNS[action]} ${what}${keys.length === 0 ? '' : `: ${keys.join(', ')}`}\n`
+  })
+  const count = changes.length === 1 ? '1 change' : `${changes.length} changes`
+  return `${lines.join('')}${count}${planned ? ' to make' : ' made'}.\n`
+}

@@ -1,0 +1,68 @@
+import { Command } from 'commander'
+import { type ConnectionView, listConnections, showConnection } from '../operations/connections.ts'
+import { facts, json, table } from './output.ts'
+import { type GlobalOptions, withSite } from './session.ts'
+import type { Terminal } from './terminal.ts'
+
+/** `locum connection …` */
+export function connectionCommand(terminal: Terminal): Command {
+  const connection = new Command('connection').description(
+    'External systems that can be reached through Locum',
+  )
+
+  connection
+    .command('ls')
+    .description('List connections')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions
+      const all = await withSite(terminal, options, ({ run }) => run(listConnections, {}))
+      if (options.json) return terminal.write(json(all))
+      const rows = all.map((one) => [
+        one.name,
+        one.method,
+        sourceText(one),
+        one.destinations.join(' '),
+        one.managedBy ?? '-',
+      ])
+      terminal.write(table(terminal, ['name', 'method', 'source', 'destinations', 'file'], rows))
+      if (rows.length === 0) terminal.note('None yet. Write a file and apply it: locum apply -f FILE')
+    })
+
+  connection
+    .command('show')
+    .description('Show one connection')
+    .argument('<name>')
+    .action(async (name: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions
+      const one = await withSite(terminal, options, ({ run }) => run(showConnection, { name }))
+      if (options.json) return terminal.write(json(one))
+      const { allow } = one
+      terminal.write(
+        facts([
+          ['name', one.name],
+          ['destinations', one.destinations.join(', ')],
+          ['owned wildcard', one.ownedWildcard ? 'yes' : undefined],
+          ['gateway base', one.base],
+          ['method', one.method],
+          ['credential source', sourceText(one)],
+          ...one.headers.map(([header, value]) => ['sets', `${header}: ${value}`] as const),
+          ['slots', one.slotHeaders && (one.slotHeaders.join(', ') || 'none')],
+          ['methods', allow.methods?.join(', ')],
+          ['paths', allow.paths?.join(', ')],
+          ['profiles', allow.profiles?.join(', ')],
+          ['projects', allow.projects?.join(', ')],
+          ['web origins', one.corsOrigins.join(', ')],
+          ['private network', one.allowPrivateNetwork ? 'allowed' : undefined],
+          ['plain http', one.allowPlaintext ? 'allowed for secrets' : undefined],
+          ['own CA', one.ca === undefined ? undefined : 'yes'],
+          ['managed by', one.managedBy && `the file named ${one.managedBy}`],
+          ['version', String(one.version)],
+        ]),
+      )
+    })
+  return connection
+}
+
+function sourceText({ source, fallback }: ConnectionView): string {
+  return [source, ...fallback].join(', then ')
+}

@@ -1,0 +1,131 @@
+import { Command } from 'commander'
+import { LocumError } from '../core/errors.ts'
+import { showConnection } from '../operations/connections.ts'
+import {
+  type CredentialView,
+  disableCredential,
+  enableCredential,
+  listCredentials,
+  removeCredential,
+  setCredential,
+  showCredential,
+} from '../operations/credentials.ts'
+import { facts, json, table, timeText } from './output.ts'
+import { askForFields, readFieldsFromInput } from './questions.ts'
+import { type GlobalOptions, type Session, withSite } from './session.ts'
+import type { Terminal } from './terminal.ts'
+
+interface SetOptions extends GlobalOptions {
+  readonly for: string
+}
+
+/** `locum credential …` */
+export function credentialCommand(terminal: Terminal): Command {
+  const credential = new Command('credential').description('The secrets, sealed, and whom they serve')
+
+  credential
+    .command('set')
+    .description('Enter the credential of a connection, or enter it again')
+    .argument('<connection>')
+    .requiredOption('--for <scope>', 'whom it serves: shared, profile:NAME or user:ID')
+    .addHelpText(
+      'after',
+      `
+On a terminal its fields are asked for, secrets without an echo. Otherwise they are
+read from standard input as one JSON object; they are never an argument:
+
+  $ locum credential set stripe --for shared
+  $ echo '{"username":"ada","password":"…"}' | locum credential set crm --for user:ada`,
+    )
+    .action(async (connection: string, _: unknown, command: Command) => {
+      const { for: scope, ...options } = command.optsWithGlobals() as SetOptions
+      await withSite(terminal, options, async (session) => {
+        const fields = await fieldsFor(terminal, session, connection)
+        const entered = await session.run(setCredential, { connection, for: scope, fields })
+        terminal.write(
+          options.json
+            ? json(entered)
+            : `${entered.id} serves ${connection} for ${scope} (version ${entered.version}).\n`,
+        )
+      })
+    })
+
+  credential
+    .command('ls')
+    .description('List credentials, without their secrets')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions
+      await withSite(terminal, options, async ({ site, run }) => {
+        const all = await run(listCredentials, {})
+        if (options.json) return terminal.write(json(all))
+        const now = site.clock.now()
+        const rows = all.map((one) => [
+          one.id,
+          one.bindings.map(({ connection }) => connection).join(',') || '-',
+          one.bindings.map((binding) => binding.for).join(',') || '-',
+          one.fields.join(',') || '-',
+          one.state,
+          timeText(terminal, one.changedAt, now),
+        ])
+        terminal.write(table(terminal, ['id', 'connection', 'for', 'fields', 'state', 'entered'], rows))
+        if (rows.length === 0) terminal.note('None yet. locum credential set CONNECTION --for shared')
+      })
+    })
+
+  credential
+    .command('show')
+    .description('Show one credential, without its secrets')
+    .argument('<id>')
+    .action(async (id: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions
+      await withSite(terminal, options, async ({ site, run }) => {
+        const one = await run(showCredential, { id })
+        terminal.write(options.json ? json(one) : describe(terminal, one, site.clock.now()))
+      })
+    })
+
+  const simple = [
+    ['disable', disableCredential, 'is no longer used'],
+    ['enable', enableCredential, 'is used again'],
+    ['rm', removeCredential, 'is removed'],
+  ] as const
+  for (const [verb, operation, done] of simple) {
+    credential
+      .command(verb)
+      .description(operation.summary)
+      .argument('<id>')
+      .action(async (id: string, _: unknown, command: Command) => {
+        const options = command.optsWithGlobals() as GlobalOptions
+        const output = await withSite(terminal, options, ({ run }) => run<any, unknown>(operation, { id }))
+        terminal.write(options.json ? json(output) : `${id} ${done}.\n`)
+      })
+  }
+  return credential
+}
+
+async function fieldsFor(terminal: Terminal, { site, run }: Session, connection: string) {
+  // First, so that nobody types a secret for a connection that is not there.
+  const { method: id } = await run(showConnection, { name: connection })
+  if (!terminal.canAsk) return readFieldsFromInput(terminal)
+  const method = site.methods.get(id)
+  if (!method) throw new LocumError('internal', `The connection's method is not known here.`)
+  const fields = await askForFields(method)
+  if (!fields) throw new LocumError('bad_request', 'Nothing was entered, nothing was changed.')
+  return fields
+}
+
+function describe(terminal: Terminal, one: CredentialView, now: number): string {
+  return facts([
+    ['id', one.id],
+    ['name', one.name],
+    ...one.bindings.map((binding) => ['serves', `${binding.connection} for ${binding.for}`] as const),
+    ['owner', one.owner],
+    ['fields', one.fields.join(', ')],
+    ['approved for', one.audience.join(', ')],
+    ['projects', one.projects.join(', ')],
+    ['state', one.state],
+    ['version', String(one.version)],
+    ['entered', timeText(terminal, one.changedAt, now)],
+    ['managed by', one.managedBy && `the file named ${one.managedBy}`],
+  ])
+}

@@ -1,0 +1,174 @@
+import { Command, Option } from 'commander'
+import {
+  addPrincipal,
+  disablePrincipal,
+  enablePrincipal,
+  type GivenKey,
+  listPrincipals,
+  type PrincipalView,
+  revokePrincipal,
+  rotatePrincipalKey,
+  showPrincipal,
+} from '../operations/principals.ts'
+import { facts, json, table, timeText } from './output.ts'
+import { type GlobalOptions, withSite } from './session.ts'
+import type { Terminal } from './terminal.ts'
+
+interface AddOptions extends GlobalOptions {
+  readonly kind: string
+  readonly profile?: string
+  readonly email?: string
+  readonly project: readonly string[]
+  readonly admin?: boolean
+  readonly ttl?: string
+}
+
+const append = (value: string, before: readonly string[]) => [...before, value]
+
+/** `locum principal …` */
+export function principalCommand(terminal: Terminal): Command {
+  const principal = new Command('principal').description('Users and services that may call Locum')
+
+  principal
+    .command('add')
+    .description('Add a user or a service and print its proxy key, once')
+    .argument('<id>', 'letters, digits and . _ @ -')
+    .addOption(new Option('--kind <kind>', 'what it is').choices(['user', 'service']).default('user'))
+    .option('--profile <profile>', 'the profile whose credentials it may fall back to')
+    .option('--email <address>', 'its e-mail address, for $User.Email')
+    .option('--project <project>', 'a project it belongs to (may be repeated)', append, [])
+    .option('--admin', 'let it administer this installation')
+    .option('--ttl <duration>', 'how long the key is valid: 90d, 12h, 30m (without it: until it is revoked)')
+    .addHelpText(
+      'after',
+      `
+The key is printed alone on standard output, so that it can be kept at once:
+
+  $ locum principal add ada --profile sales > ada.key
+  $ locum principal add billing --kind service --ttl 90d`,
+    )
+    .action(async (id: string, _: unknown, command: Command) => {
+      const { kind, profile, email, project, admin, ttl, ...options } =
+        command.optsWithGlobals() as AddOptions
+      const input = { id, kind, profile, email, projects: project, admin, ttl }
+      const given = await withSite(terminal, options, ({ run }) => run(addPrincipal, defined(input)))
+      printKey(terminal, options, given, `Added ${id} (${kind}).`)
+    })
+
+  principal
+    .command('ls')
+    .description('List users and services')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions
+      await withSite(terminal, options, async ({ site, run }) => {
+        const principals = await run(listPrincipals, {})
+        if (options.json) return terminal.write(json(principals))
+        const now = site.clock.now()
+        const rows = principals.map((one) => [
+          one.id,
+          one.kind,
+          one.profile ?? '-',
+          one.projects.join(',') || '-',
+          keysText(one, now),
+          stateOf(one),
+          timeText(terminal, one.createdAt, now),
+        ])
+        const heads = ['id', 'kind', 'profile', 'projects', 'keys', 'state', 'added']
+        terminal.write(table(terminal, heads, rows))
+        if (rows.length === 0) terminal.note('Nobody yet. Add one: locum principal add ID')
+      })
+    })
+
+  principal
+    .command('show')
+    .description('Show one user or service')
+    .argument('<id>')
+    .action(async (id: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions
+      await withSite(terminal, options, async ({ site, run }) => {
+        const one = await run(showPrincipal, { id })
+        if (options.json) return terminal.write(json(one))
+        const now = site.clock.now()
+        terminal.write(
+          facts([
+            ['id', one.id],
+            ['kind', one.kind],
+            ['profile', one.profile],
+            ['email', one.email],
+            ['projects', one.projects.join(', ')],
+            ['administrator', one.admin ? 'yes' : undefined],
+            ['state', stateOf(one)],
+            ['added', timeText(terminal, one.createdAt, now)],
+            ['managed by', one.managedBy && `the file named ${one.managedBy}`],
+            ['keys', one.keys.length === 0 ? `none (locum principal rotate-key ${id})` : undefined],
+            ...one.keys.map(
+              ({ createdAt, expiresAt }) =>
+                [
+                  'key',
+                  `given ${timeText(terminal, createdAt, now)}${expiresAt === undefined ? '' : `, ends ${timeText(terminal, expiresAt, now)}`}`,
+                ] as const,
+            ),
+          ]),
+        )
+      })
+    })
+
+  principal
+    .command('rotate-key')
+    .description('Stop all of its keys and print a new one, once')
+    .argument('<id>')
+    .option('--ttl <duration>', 'how long the new key is valid: 90d, 12h, 30m')
+    .addHelpText(
+      'after',
+      `
+The credentials of a user's own are disabled by this until they are entered again:
+whoever can give keys must not get at a user's secrets with one.`,
+    )
+    .action(async (id: string, _: unknown, command: Command) => {
+      const { ttl, ...options } = command.optsWithGlobals() as AddOptions
+      const given = await withSite(terminal, options, ({ run }) =>
+        run(rotatePrincipalKey, defined({ id, ttl })),
+      )
+      printKey(terminal, options, given, `The old keys of ${id} no longer work.`)
+    })
+
+  const simple = [
+    ['disable', disablePrincipal, 'is refused until it is enabled again'],
+    ['enable', enablePrincipal, 'may call again'],
+    ['revoke', revokePrincipal, 'has no key any more'],
+  ] as const
+  for (const [verb, operation, done] of simple) {
+    principal
+      .command(verb)
+      .description(operation.summary)
+      .argument('<id>')
+      .action(async (id: string, _: unknown, command: Command) => {
+        const options = command.optsWithGlobals() as GlobalOptions
+        const output = await withSite(terminal, options, ({ run }) => run<any, unknown>(operation, { id }))
+        terminal.write(options.json ? json(output) : `${id} ${done}.\n`)
+      })
+  }
+  return principal
+}
+
+/** Without the members that were left out. */
+function defined(input: object): object {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined))
+}
+
+/** The key alone on standard output; what people should know beside it. */
+function printKey(terminal: Terminal, options: GlobalOptions, given: GivenKey, done: string): void {
+  if (options.json) return terminal.write(json(given))
+  terminal.note(`${done} This is its proxy key, shown once:`)
+  terminal.write(`${given.key}\n`)
+}
+
+function keysText({ keys }: PrincipalView, now: number): string {
+  const expired = keys.filter(({ expiresAt }) => expiresAt !== undefined && expiresAt <= now).length
+  return expired === 0 ? String(keys.length) : `${keys.length - expired} (${expired} expired)`
+}
+
+function stateOf(one: PrincipalView): string {
+  if (one.disabled) return 'disabled'
+  return one.admin ? 'administrator' : 'active'
+}

@@ -1,0 +1,47 @@
+import type { TSchema } from 'typebox'
+import { LOCAL } from '../core/words.ts'
+import { type Context, type Operation, runOperation } from '../operations/operation.ts'
+import { type OpenSite, openSite } from '../site.ts'
+import type { Terminal } from './terminal.ts'
+
+/** The options that every verb takes. */
+export interface GlobalOptions {
+  readonly data: string
+  readonly json?: boolean
+}
+
+/** A site that is open for one verb, by whoever holds its data folder. */
+export interface Session {
+  readonly site: OpenSite
+  run<I extends TSchema, O>(operation: Operation<I, O>, input: unknown): Promise<O>
+}
+
+function contextOf(site: OpenSite, terminal: Terminal): Context {
+  return {
+    as: LOCAL,
+    store: site.store,
+    sealer: site.sealer,
+    methods: site.methods,
+    audit: site.audit,
+    clock: site.clock,
+    random: site.random,
+    env: terminal.env,
+    readFile: site.readFile,
+    warn: (line) => terminal.note(`locum: note: ${line}`),
+  }
+}
+
+/** Opens the data folder, works, and closes it whatever happens. */
+export async function withSite<T>(
+  terminal: Terminal,
+  { data }: Pick<GlobalOptions, 'data'>,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const site = await openSite({ data, env: terminal.env })
+  try {
+    const context = contextOf(site, terminal)
+    return await work({ site, run: (operation, input) => runOperation(context, operation, input) })
+  } finally {
+    await site.close()
+  }
+}

@@ -1,0 +1,30 @@
+import { Command } from 'commander'
+import { showSite } from '../operations/site.ts'
+import { facts, json, timeText } from './output.ts'
+import { type GlobalOptions, withSite } from './session.ts'
+import type { Terminal } from './terminal.ts'
+
+/** `locum site …` */
+export function siteCommand(terminal: Terminal): Command {
+  const command = new Command('site').description('This installation')
+  command
+    .command('show')
+    .description('Show its id, address and contact')
+    .action(async (_: unknown, self: Command) => {
+      const options = self.optsWithGlobals() as GlobalOptions
+      await withSite(terminal, options, async ({ site, run }) => {
+        const one = await run(showSite, {})
+        if (options.json) return terminal.write(json(one))
+        terminal.write(
+          facts([
+            ['id', one.id],
+            ['url', one.url],
+            ['contact', one.contact],
+            ['data', site.data],
+            ['made', timeText(terminal, one.createdAt, site.clock.now())],
+          ]),
+        )
+      })
+    })
+  return command
+}

@@ -1,0 +1,186 @@
+import { randomBytes } from 'node:crypto'
+import { lookup } from 'node:dns/promises'
+import { serveConsole } from './admin/listener.ts'
+import { methods } from './auth-methods/index.ts'
+import { StoreBroker } from './broker/broker.ts'
+import { StoreDirectory } from './broker/directory.ts'
+import { openAuthority } from './certs/authority.ts'
+import { type Clock, systemClock } from './core/clock.ts'
+import { parseAuthority } from './core/destination.ts'
+import { LocumError } from './core/errors.ts'
+import { ProxyListener } from './proxy/listener.ts'
+import { Live } from './proxy/live.ts'
+import type { Room } from './proxy/room.ts'
+import { keyIsOf } from './proxy/specs.ts'
+import { Upstreams } from './proxy/upstreams/upstreams.ts'
+import { connectH1 } from './proxy/wire/h1/client.ts'
+import { type OpenStore, openStore } from './store/open.ts'
+
+/** How long running requests may take to end when Locum stops, ms. */
+export const GRACE = 30_000
+
+export interface StartConfig {
+  /** The data folder. */
+  readonly data: string
+  /** An open store of that folder; else it is opened, and closed at the end. */
+  readonly store?: OpenStore
+  /** `HOST:PORT` each; port 0 takes any. */
+  readonly listen: { readonly proxy: string; readonly console: string }
+  readonly identity?: { readonly default?: string }
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly clock?: Clock
+  readonly methods?: typeof methods
+  /** For the operator; one line, never a secret. */
+  readonly log?: (line: string) => void
+}
+
+export interface Running {
+  readonly proxyUrl: string
+  readonly consoleUrl: string
+  readonly room: Room
+  /** Stops taking new work and lets what is under way end within `grace` ms (30 s unless told). */
+  close(grace?: number): Promise<void>
+}
+
+/**
+ * Starts a Locum: the only place that sees every room. Throws bad_request for an address that is
+ * none or is not loopback, store_unavailable, internal; and the socket's own error where a port is in use.
+ */
+export async function start(config: StartConfig): Promise<Running> {
+  const clock = config.clock ?? systemClock
+  const log = config.log ?? (() => {})
+  const onfault = (error: unknown) => log(faultLine(error))
+  const proxyAddress = readAddress(config.listen.proxy, 'proxy')
+  const consoleAddress = readAddress(config.listen.console, 'console')
+  const opened =
+    config.store ??
+    (await openStore({
+      data: config.data,
+      env: config.env,
+      clock,
+      onTampered: (table, id) => log(`the row ${id} in ${table} was changed outside Locum and is not used`),
+    }))
+  const closers: (() => Promise<void> | void)[] = config.store ? [] : [() => opened.close()]
+  const unwind = async () => {
+    for (const close of closers.reverse()) await close()
+  }
+  try {
+    const { store, sealer, audit } = opened
+    const authority = await openAuthority(store, sealer, clock)
+    closers.push(() => authority.close())
+    const directory = new StoreDirectory({
+      store,
+      methods: config.methods ?? methods,
+      clock,
+      defaultPrincipal: config.identity?.default,
+      onfault,
+    })
+    await directory.start()
+    closers.push(() => directory.close())
+    const broker = new StoreBroker({ store, sealer, clock, directory, fetch: globalThis.fetch })
+    closers.push(() => broker.close())
+    const listeners: { address: string; port: number }[] = []
+    const upstreams = new Upstreams({
+      connect: (socket) => connectH1(socket),
+      lookup: (name) => lookup(name, { all: true }),
+      ownListeners: () => listeners,
+    })
+    closers.push(() => upstreams.close())
+    directory.onchange((changes) => {
+      for (const { kind, id } of changes) {
+        if (kind === 'connection') upstreams.forget((key) => keyIsOf(key, { connection: id }))
+        if (kind === 'credential') upstreams.forget((key) => keyIsOf(key, { credential: id }))
+      }
+    })
+    const live = new Live({ directory, clock, onfault })
+    closers.push(() => live.close())
+    const prefix = randomBytes(6).toString('base64url')
+    let last = 0
+    const room: Room = {
+      directory,
+      broker,
+      upstreams,
+      audit,
+      clock,
+      live,
+      counts: { requests: 0, refused: 0, uncredentialed: 0, masked: 0, unsearched: 0 },
+      nextId: () => `${prefix}${(++last).toString(36)}`,
+      onfault,
+    }
+    const { url: siteUrl } = await store.site()
+    const consoleListener = await serveConsole({
+      address: `${consoleAddress.host}:${consoleAddress.port}`,
+      checks: {
+        store: async () => {
+          await store.head()
+          directory.checkFresh()
+        },
+      },
+      caPem: authority.certificatePem,
+      siteUrl,
+    })
+    closers.push(() => consoleListener.close())
+    const proxy = new ProxyListener(room, (host) => authority.leafFor(host))
+    const bound = await proxy.listen(bare(proxyAddress.host), proxyAddress.port)
+    listeners.push(bound, addressOfUrl(consoleListener.url))
+    audit.record({ event: 'start', version: VERSION, node: process.version })
+    let closing: Promise<void> | undefined
+    return {
+      proxyUrl: `http://${proxyAddress.host}:${bound.port}`,
+      consoleUrl: consoleListener.url,
+      room,
+      close: (grace = GRACE) => {
+        closing ??= proxy.close(grace).then(async () => {
+          audit.record({ event: 'stop', version: VERSION, node: process.version })
+          await unwind()
+        })
+        return closing
+      },
+    }
+  } catch (error) {
+    await unwind()
+    throw error
+  }
+}
+
+export const VERSION = '0.1.0'
+
+/** Without TLS a listener stands on loopback only: keys would be read on the way. */
+function readAddress(text: string, which: string): { host: string; port: number } {
+  const match = /^(.*):(\d{1,5})$/.exec(text)
+  const parsed = match && parseAuthority(match[1] as string)
+  const port = Number(match?.[2])
+  if (!parsed || port > 65_535) {
+    throw new LocumError('bad_request', `\`${text}\` is not an address for listen.${which}.`, {
+      hint: 'Write HOST:PORT, as in 127.0.0.1:8080.',
+    })
+  }
+  if (!/^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(parsed.host)) {
+    throw new LocumError(
+      'bad_request',
+      `listen.${which} is ${text}: without TLS it can only be a loopback address.`,
+      {
+        hint: 'Use 127.0.0.1, or [::1].',
+      },
+    )
+  }
+  return { host: parsed.host, port }
+}
+
+function bare(host: string): string {
+  return host.startsWith('[') ? host.slice(1, -1) : host
+}
+
+function addressOfUrl(text: string): { address: string; port: number } {
+  const { hostname, port } = new URL(text)
+  return { address: bare(hostname), port: Number(port) }
+}
+
+/** A fault for the operator's log: codes and texts of our own, a stack for what nobody expected. */
+function faultLine(error: unknown): string {
+  if (error instanceof LocumError) {
+    const { cause } = error
+    return cause instanceof Error ? `${error.message} (${cause.stack ?? cause.message})` : error.message
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : 'something that is no error was thrown'
+}

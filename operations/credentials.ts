@@ -1,0 +1,287 @@
+import Type from 'typebox'
+import { checkFields, credentialPlace } from '../core/credential.ts'
+import { audienceCovers, destinationText } from '../core/destination.ts'
+import { LocumError } from '../core/errors.ts'
+import type { JsonObject } from '../core/secret.ts'
+import type { Binding, Connection, Credential, Scope } from '../core/words.ts'
+import { findConnection } from './connections.ts'
+import { openFingerprint } from './fingerprint.ts'
+import { administrators, type Context, defineOperation } from './operation.ts'
+import { closed, Label, Name, ScopeText } from './schema.ts'
+
+/** A credential without anything that is sealed. Times are Unix ms. */
+export interface CredentialView {
+  readonly id: string
+  readonly name: string
+  readonly owner: string
+  /** Where it is used, and for whom. */
+  readonly bindings: readonly { readonly connection: string; readonly for: Scope }[]
+  readonly fields: readonly string[]
+  readonly audience: readonly string[]
+  readonly projects: readonly string[]
+  /**
+   * `suspended`: its owner got a new key, and has to enter it again. `outside-audience`: a
+   * connection that uses it now reaches more than was approved.
+   */
+  readonly state: 'ready' | 'disabled' | 'suspended' | 'outside-audience'
+  readonly managedBy?: string
+  readonly version: number
+  readonly createdAt: number
+  readonly changedAt: number
+}
+
+/** What is entered for a connection. */
+export interface Entry {
+  readonly connection: Connection
+  readonly scope: Scope
+  readonly fields: JsonObject
+  readonly name?: string
+  readonly projects?: readonly string[]
+  readonly managedBy?: string
+  /** What is bound there now. */
+  readonly current: Credential | undefined
+  /** Stays as it is where the fields are entered again by a file. */
+  readonly disabled?: boolean
+}
+
+const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+
+/** `cred_` and 22 characters of base62: 128 random bits and a little less. */
+function newId(random: Context['random']): string {
+  let text = ''
+  while (text.length < 22) {
+    // 248 is the last multiple of 62 in a byte: what lies above would favour some characters.
+    for (const byte of random(32)) if (byte < 248 && text.length < 22) text += BASE62[byte % 62]
+  }
+  return `cred_${text}`
+}
+
+export function ownerOf(scope: Scope): string {
+  return scope.startsWith('user:') ? scope : 'site'
+}
+
+/** What an entry now approves. */
+export function audienceOf(connection: Connection): string[] {
+  return connection.destinations.map(destinationText)
+}
+
+/**
+ * Seals the fields and binds them. Replaces what is bound there. Throws bad_request for fields that
+ * the method does not take. Warns of secrets that are too short to be searched for in answers.
+ */
+export async function enterCredential(context: Context, entry: Entry): Promise<Credential> {
+  const { as, store, sealer, methods, clock, random } = context
+  const { connection, scope, current } = entry
+  const method = methods.get(connection.method)
+  if (!method) throw new LocumError('internal', `The connection's method is not known here.`)
+  for (const warning of checkFields(method, entry.fields)) context.warn(warning)
+  const now = clock.now()
+  const place = {
+    id: current?.id ?? newId(random),
+    version: (current?.version ?? 0) + 1,
+    owner: ownerOf(scope),
+    audience: audienceOf(connection),
+  }
+  const fingerprint = await openFingerprint(context)
+  const credential = await store.putCredential(as, {
+    ...place,
+    name: entry.name ?? current?.name ?? `${connection.name} for ${scope}`,
+    fieldNames: Object.keys(entry.fields),
+    fingerprint: fingerprint(place.id, entry.fields),
+    sealed: Object.fromEntries(
+      Object.entries(entry.fields).map(([field, value]) => [
+        field,
+        sealer.seal(credentialPlace(place, field), Buffer.from(JSON.stringify(value), 'utf8')),
+      ]),
+    ),
+    disabled: entry.disabled ?? false,
+    projects: entry.projects ?? current?.projects ?? [],
+    managedBy: entry.managedBy,
+    createdAt: current?.createdAt ?? now,
+    changedAt: now,
+  })
+  if (!current) await store.bind(as, { connection: connection.name, scope, credential: credential.id })
+  return credential
+}
+
+/** Undefined where it makes sense; else why nobody would ever be served by it. */
+export function uselessScope(connection: Connection, scope: Scope): string | undefined {
+  const kind = scope.split(':')[0] as 'shared' | 'profile' | 'user'
+  const { source, fallback } = connection
+  const looks =
+    kind === 'shared'
+      ? source === 'shared' || fallback.includes('shared')
+      : kind === 'profile'
+        ? source === 'per-profile' || fallback.includes('profile')
+        : source === 'per-user'
+  if (looks) return undefined
+  const rule = fallback.length === 0 ? source : `${source}, then ${fallback.join(', then ')}`
+  return `\`${connection.name}\` never looks for a ${kind} credential (its source is ${rule})`
+}
+
+async function find({ as, store }: Context, id: string): Promise<Credential> {
+  const credential = await store.credential(as, id)
+  if (credential) return credential
+  throw new LocumError('bad_request', 'There is no credential of that id.', {
+    hint: '`locum credential ls` lists them.',
+  })
+}
+
+function refuseManaged(credential: Credential): void {
+  if (credential.managedBy === undefined) return
+  throw new LocumError(
+    'not_allowed',
+    `The credential ${credential.id} belongs to the file named \`${credential.managedBy}\`.`,
+    { hint: 'Change it there and apply the file; `locum credential disable` stops it at once.' },
+  )
+}
+
+function view(
+  credential: Credential,
+  bindings: readonly Binding[],
+  connections: readonly Connection[],
+): CredentialView {
+  const own = bindings.filter((binding) => binding.credential === credential.id)
+  const used = connections.filter(({ name }) => own.some((binding) => binding.connection === name))
+  const covered = used.every(({ destinations }) =>
+    destinations.every(
+      (destination) =>
+        credential.audience.includes(destinationText(destination)) ||
+        (!destination.wildcard && audienceCovers(credential.audience, destination)),
+    ),
+  )
+  const { id, name, owner, fieldNames, audience, projects, managedBy, version, createdAt, changedAt } =
+    credential
+  return {
+    id,
+    name,
+    owner,
+    bindings: own.map(({ connection, scope }) => ({ connection, for: scope })),
+    fields: fieldNames,
+    audience,
+    projects,
+    state:
+      fieldNames.length === 0
+        ? 'suspended'
+        : credential.disabled
+          ? 'disabled'
+          : covered
+            ? 'ready'
+            : 'outside-audience',
+    managedBy,
+    version,
+    createdAt,
+    changedAt,
+  }
+}
+
+async function viewOne(context: Context, id: string): Promise<CredentialView> {
+  const { as, store } = context
+  return view(await find(context, id), await store.bindings(as), await store.connections(as))
+}
+
+export const setCredential = defineOperation({
+  name: 'credential.set',
+  summary: 'Enter a credential for a connection, or enter it again',
+  input: closed({
+    connection: Name,
+    for: ScopeText,
+    fields: Type.Record(Type.String(), Type.Unknown(), { expected: 'one JSON object' }),
+    name: Type.Optional(Label),
+  }),
+  who: administrators,
+  subject: (input) => `${input.connection}/${input.for}`,
+  async run(context, input): Promise<CredentialView> {
+    const { as, store } = context
+    const connection = await findConnection(context, input.connection)
+    const scope = input.for as Scope
+    if (scope.startsWith('user:') && !(await store.principal(as, scope.slice(5)))) {
+      throw new LocumError('bad_request', `There is no principal \`${scope.slice(5)}\`.`, {
+        hint: `locum principal add ${scope.slice(5)}`,
+      })
+    }
+    const useless = uselessScope(connection, scope)
+    if (useless !== undefined) context.warn(useless)
+    const [binding] = (await store.bindings(as, connection.name)).filter((b) => b.scope === scope)
+    const current = binding && (await find(context, binding.credential))
+    if (current) refuseManaged(current)
+    const entered = await enterCredential(context, {
+      connection,
+      scope,
+      fields: input.fields as JsonObject,
+      name: input.name,
+      current,
+    })
+    return viewOne(context, entered.id)
+  },
+})
+
+export const listCredentials = defineOperation({
+  name: 'credential.ls',
+  summary: 'List credentials, without their secrets',
+  input: closed({}),
+  who: administrators,
+  async run({ as, store }): Promise<readonly CredentialView[]> {
+    const [credentials, bindings, connections] = await Promise.all([
+      store.credentials(as),
+      store.bindings(as),
+      store.connections(as),
+    ])
+    return credentials.map((credential) => view(credential, bindings, connections))
+  },
+})
+
+const One = closed({ id: Type.String({ minLength: 1, maxLength: 128 }) })
+
+export const showCredential = defineOperation({
+  name: 'credential.show',
+  summary: 'Show one credential, without its secrets',
+  input: One,
+  who: administrators,
+  run: (context, { id }): Promise<CredentialView> => viewOne(context, id),
+})
+
+export const disableCredential = defineOperation({
+  name: 'credential.disable',
+  summary: 'Stop a credential from being used',
+  input: One,
+  who: administrators,
+  subject: ({ id }) => id,
+  async run(context, { id }): Promise<CredentialView> {
+    await find(context, id)
+    await context.store.setCredentialDisabled(context.as, id, true)
+    return viewOne(context, id)
+  },
+})
+
+export const enableCredential = defineOperation({
+  name: 'credential.enable',
+  summary: 'Let a disabled credential be used again',
+  input: One,
+  who: administrators,
+  subject: ({ id }) => id,
+  async run(context, { id }): Promise<CredentialView> {
+    const credential = await find(context, id)
+    if (credential.fieldNames.length === 0) {
+      const [bound] = (await viewOne(context, id)).bindings
+      throw new LocumError('not_allowed', `${id} has to be entered again: its owner got a new key.`, {
+        hint: bound && `locum credential set ${bound.connection} --for ${bound.for}`,
+      })
+    }
+    await context.store.setCredentialDisabled(context.as, id, false)
+    return viewOne(context, id)
+  },
+})
+
+export const removeCredential = defineOperation({
+  name: 'credential.rm',
+  summary: 'Remove a credential for good',
+  input: One,
+  who: administrators,
+  subject: ({ id }) => id,
+  async run(context, { id }): Promise<{ id: string }> {
+    refuseManaged(await find(context, id))
+    await context.store.removeCredential(context.as, id)
+    return { id }
+  },
+})

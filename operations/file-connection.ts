@@ -1,0 +1,228 @@
+import { X509Certificate } from 'node:crypto'
+import { judgeAddress, mayDial } from '../core/addresses.ts'
+import type { AuthMethod, AuthMethods } from '../core/auth-method.ts'
+import {
+  covers,
+  type Destination,
+  destinationText,
+  isAddress,
+  parseDestination,
+} from '../core/destination.ts'
+import { LocumError } from '../core/errors.ts'
+import { parseConfiguredTemplate } from '../core/placeholder.ts'
+import { compileRoute } from '../core/route.ts'
+import type { JsonObject } from '../core/secret.ts'
+import { checkHeaderName, headerText } from '../core/slots.ts'
+import { parseBase } from '../core/target.ts'
+import type { Connection, Source } from '../core/words.ts'
+import type { Path } from './document.ts'
+import type { ConnectionEntry } from './file-schema.ts'
+import { unknownKey } from './schema.ts'
+import type { ReadText } from './secret-source.ts'
+
+/** Takes what is wrong, at a path within the connection. */
+export type Report = (path: Path, says: string, part?: 'key' | 'value') => void
+
+const FALLBACKS: Readonly<Record<Source, readonly string[]>> = {
+  shared: [],
+  'per-profile': ['shared'],
+  'per-user': ['profile', 'shared'],
+}
+
+/** Stands for a variable while a base is checked. */
+const HOLE = 'locum-variable'
+
+/** An entry of the file as a connection. What is wrong with it is reported; undefined where that leaves none. */
+export async function toConnection(
+  entry: ConnectionEntry,
+  methods: AuthMethods,
+  readText: ReadText,
+  report: Report,
+): Promise<Omit<Connection, 'version' | 'managedBy'> | undefined> {
+  let sound = true
+  const problem: Report = (...args) => {
+    sound = false
+    report(...args)
+  }
+  const { method: id, ...methodConfig } = entry.auth as { method: string } & JsonObject
+  const method = methods.get(id)
+  if (!method) problem(['auth', 'method'], `unknown method; there are ${[...methods.keys()].join(', ')}`)
+  else checkMethod(method, methodConfig, entry, problem)
+
+  const destinations = readDestinations(entry, problem)
+  const source = entry.source ?? 'shared'
+  checkFallback(source, entry.fallback ?? [], problem)
+  if (entry.base !== undefined) checkBase(entry.base, destinations, method, problem)
+  checkHeaders(entry, method, problem)
+  checkOrigins(entry.cors?.origins ?? [], problem)
+  const ca = entry.ca === undefined ? undefined : await readCa(entry.ca, readText, problem)
+
+  const connection: Omit<Connection, 'version' | 'managedBy'> = {
+    name: entry.name,
+    destinations,
+    ownedWildcard: entry.ownedWildcard ?? false,
+    base: entry.base,
+    method: id,
+    methodConfig,
+    source,
+    fallback: entry.fallback ?? [],
+    allow: entry.allow ?? {},
+    headers: Object.entries(entry.headers ?? {}),
+    slotHeaders: entry.slots?.headers?.map((name) => name.toLowerCase()),
+    corsOrigins: entry.cors?.origins ?? [],
+    allowPrivateNetwork: entry.allowPrivateNetwork ?? false,
+    allowPlaintext: entry.allowPlaintext ?? false,
+    ca,
+  }
+  if (!sound) return undefined
+  attempt(problem, [], () => compileRoute({ ...connection, version: 1 }, methods))
+  return sound ? connection : undefined
+}
+
+/** Runs a check of the core's and reports what it throws. */
+function attempt<T>(problem: Report, path: Path, work: () => T, part?: 'key' | 'value'): T | undefined {
+  try {
+    return work()
+  } catch (thrown) {
+    if (!(thrown instanceof LocumError)) throw thrown
+    const detail = thrown.detail.replace(/\.$/, '')
+    problem(path, thrown.hint === undefined ? detail : `${detail} (${thrown.hint})`, part)
+    return undefined
+  }
+}
+
+function checkMethod(method: AuthMethod, config: JsonObject, entry: ConnectionEntry, problem: Report): void {
+  for (const key of Object.keys(config)) {
+    if (!method.configKeys.includes(key)) {
+      problem(['auth', key], unknownKey(key, ['method', ...method.configKeys]), 'key')
+    }
+  }
+  attempt(problem, ['auth'], () => method.checkConfig?.(config))
+  if (method.id === 'basic' && entry.source === undefined) {
+    problem(['auth'], 'basic needs `source` beside it: shared, per-profile or per-user')
+  }
+}
+
+function readDestinations(entry: ConnectionEntry, problem: Report): Destination[] {
+  const read: Destination[] = []
+  entry.destinations.forEach((text, i) => {
+    const path = ['destinations', String(i)]
+    const destination = attempt(problem, path, () => parseDestination(text))
+    if (!destination) return
+    if (read.some((other) => destinationText(other) === destinationText(destination))) {
+      problem(path, 'this destination is named twice')
+    }
+    const kind = kindOfHost(destination.host)
+    if (kind !== undefined && !mayDial(kind, entry.allowPrivateNetwork ?? false)) {
+      const way = mayDial(kind, true) ? '; say `allowPrivateNetwork: true` if that is meant' : ''
+      problem(path, `${destination.host} is a ${kind} address${way}`)
+    }
+    read.push(destination)
+  })
+  return read
+}
+
+/** What a literal address is, and `localhost`, which is loopback without asking (RFC 6761 §6.3). */
+function kindOfHost(host: string): ReturnType<typeof judgeAddress> | undefined {
+  if (/(?:^|\.)localhost$/.test(host)) return 'loopback'
+  return isAddress(host) ? judgeAddress(host.replace(/^\[|\]$/g, '')) : undefined
+}
+
+function checkFallback(source: Source, fallback: readonly string[], problem: Report): void {
+  fallback.forEach((name, i) => {
+    const path = ['fallback', String(i)]
+    if (!FALLBACKS[source].includes(name)) {
+      const may = FALLBACKS[source].join(' or ')
+      problem(
+        path,
+        may === '' ? `a ${source} source has no fallback` : `a ${source} source can fall back to ${may} only`,
+      )
+    } else if (fallback.indexOf(name) < i) problem(path, 'this fallback is named twice')
+  })
+}
+
+function checkBase(
+  text: string,
+  destinations: readonly Destination[],
+  method: AuthMethod | undefined,
+  problem: Report,
+): void {
+  const template = attempt(problem, ['base'], () => parseConfiguredTemplate(text))
+  if (!template) return
+  checkVariables(template.paths, method, ['base'], problem)
+  const base = attempt(problem, ['base'], () => parseBase(template.literals.join(HOLE)))
+  if (!base || destinations.some((declared) => covers(declared, base.candidate.destination))) return
+  problem(['base'], 'is outside the destinations of this connection')
+}
+
+function checkHeaders(entry: ConnectionEntry, method: AuthMethod | undefined, problem: Report): void {
+  const seen = new Set<string>()
+  for (const [name, text] of Object.entries(entry.headers ?? {})) {
+    const path = ['headers', name]
+    attempt(problem, path, () => checkHeaderName(name), 'key')
+    if (seen.has(name.toLowerCase())) problem(path, 'this header is named twice', 'key')
+    seen.add(name.toLowerCase())
+    const template = attempt(problem, path, () => parseConfiguredTemplate(text))
+    if (!template) continue
+    checkVariables(template.paths, method, path, problem)
+    if (
+      attempt(
+        () => {},
+        [],
+        () => headerText(template.literals.join(''), name),
+      ) === undefined
+    ) {
+      problem(path, 'a header cannot hold line breaks or control characters')
+    }
+  }
+  entry.slots?.headers?.forEach((name, i) => {
+    attempt(problem, ['slots', 'headers', String(i)], () => checkHeaderName(name))
+  })
+}
+
+/** `$Auth` names that the method does not have would fail each request. */
+function checkVariables(
+  paths: readonly { readonly text: string; readonly root: string; readonly steps: readonly unknown[] }[],
+  method: AuthMethod | undefined,
+  path: Path,
+  problem: Report,
+): void {
+  if (!method?.variables) return
+  for (const variable of paths) {
+    if (variable.root !== 'Auth' || method.variables.includes(String(variable.steps[0]))) continue
+    const known = method.variables.map((name) => `$Auth.${name}`).join(', ')
+    const says = known === '' ? `\`${method.id}\` has no $Auth variables` : `\`${method.id}\` has ${known}`
+    problem(path, `unknown variable ${variable.text}; ${says}`)
+  }
+}
+
+/** Exact origins (R21): as a browser writes them, never `*` or `null`. */
+function checkOrigins(origins: readonly string[], problem: Report): void {
+  origins.forEach((origin, i) => {
+    const exact = URL.canParse(origin) && /^https?:/.test(origin) && new URL(origin).origin === origin
+    if (!exact) problem(['cors', 'origins', String(i)], 'expected an exact origin: https://app.example.com')
+  })
+}
+
+async function readCa(path: string, readText: ReadText, problem: Report): Promise<string | undefined> {
+  const read = await readText(path)
+  if ('problem' in read) {
+    problem(['ca'], read.problem)
+    return undefined
+  }
+  const blocks = read.text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  if (blocks.length === 0) {
+    problem(['ca'], `${path} holds no PEM certificate`)
+    return undefined
+  }
+  for (const [i, block] of blocks.entries()) {
+    try {
+      new X509Certificate(block)
+    } catch {
+      // OpenSSL's reasons are about its own parser; which certificate it is helps more.
+      problem(['ca'], `certificate ${i + 1} in ${path} cannot be read`)
+      return undefined
+    }
+  }
+  return `${blocks.join('\n')}\n`
+}

@@ -1,0 +1,231 @@
+import { checkFields } from '../core/credential.ts'
+import { LocumError } from '../core/errors.ts'
+import { isProxyKey, proxyKeyHash } from '../core/proxy-key.ts'
+import type { JsonObject } from '../core/secret.ts'
+import type { Connection, Scope } from '../core/words.ts'
+import { fileError, type Path, type Problem, parseFile } from './document.ts'
+import { toConnection } from './file-connection.ts'
+import { type CredentialEntry, FileSchema, type FileValue } from './file-schema.ts'
+import type { Context } from './operation.ts'
+import { misfits } from './schema.ts'
+import { asSource, type ReadText, readBeside, readFields, readSecret } from './secret-source.ts'
+
+export interface DesiredPrincipal {
+  readonly path: Path
+  readonly id: string
+  readonly kind: 'user' | 'service'
+  readonly profile?: string
+  readonly email?: string
+  readonly projects: readonly string[]
+  readonly admin: boolean
+  /** Hex of its key's SHA-256, where the file gives one. */
+  readonly keyHash?: string
+}
+
+export interface DesiredConnection {
+  readonly path: Path
+  readonly connection: Omit<Connection, 'version' | 'managedBy'>
+}
+
+export interface DesiredCredential {
+  readonly path: Path
+  readonly connection: string
+  readonly scope: Scope
+  readonly name: string
+  readonly projects: readonly string[]
+  /** The secrets themselves. */
+  readonly fields: JsonObject
+}
+
+/** A file, read and checked as far as it can be on its own. */
+export interface FileContent {
+  readonly file: string
+  /** Whose objects these are. */
+  readonly name: string
+  readonly site?: { readonly url?: string; readonly contact?: string }
+  readonly listen: NonNullable<FileValue['listen']>
+  readonly identity: NonNullable<FileValue['identity']>
+  readonly principals: readonly DesiredPrincipal[]
+  readonly connections: readonly DesiredConnection[]
+  readonly credentials: readonly DesiredCredential[]
+  /** Something that is wrong with what stands there. */
+  problem(path: Path, says: string, part?: 'key' | 'value'): Problem
+}
+
+type Io = Pick<Context, 'methods' | 'env' | 'readFile'>
+
+interface Reading extends Io {
+  readonly readText: ReadText
+  problem(path: Path, says: string, part?: 'key' | 'value'): void
+}
+
+/**
+ * Reads a file with everything that it refers to. Throws bad_request, a line a problem, each with
+ * file, line, column and key; no value of a secret is ever in it.
+ */
+export async function readConfigFile(file: string, io: Io): Promise<FileContent> {
+  const read = await readBeside('.', io.readFile)(file)
+  if ('problem' in read) {
+    throw new LocumError('bad_request', read.problem.replace(/^cannot read/, 'Cannot read'))
+  }
+  const document = parseFile(read.text, file)
+  const problems: Problem[] = []
+  const at: FileContent['problem'] = (path, says, part) => ({ ...document.locate(path, part), path, says })
+
+  for (const { path, problem, says } of misfits(FileSchema, document.value ?? {})) {
+    problems.push(at(path, says, problem === 'unknown' ? 'key' : 'value'))
+  }
+  if (problems.length > 0) throw fileError(file, problems)
+
+  const value = (document.value ?? {}) as FileValue
+  const reading: Reading = {
+    ...io,
+    readText: readBeside(file, io.readFile),
+    problem: (path, says, part) => problems.push(at(path, says, part)),
+  }
+  checkSite(value, reading)
+  checkDoubles(value, reading)
+  const principals = await readPrincipals(value, reading)
+  const connections = await readConnections(value, reading)
+  const credentials = await readCredentials(value, reading)
+  checkAgainstConnections(connections, credentials, reading)
+  if (problems.length > 0) throw fileError(file, problems)
+  return {
+    file,
+    name: value.name ?? 'default',
+    site: value.site,
+    listen: value.listen ?? {},
+    identity: value.identity ?? {},
+    principals,
+    connections,
+    credentials,
+    problem: at,
+  }
+}
+
+function checkSite({ site, listen }: FileValue, { problem }: Reading): void {
+  const url = site?.url
+  if (url !== undefined && !(URL.canParse(url) && /^https?:\/\/[^@?#]+$/i.test(url))) {
+    problem(['site', 'url'], 'expected an URL such as https://locum.example.com')
+  }
+  for (const key of ['proxy', 'console'] as const) {
+    const port = Number(listen?.[key]?.split(':').pop() ?? 0)
+    if (port > 65_535) problem(['listen', key], 'a port is 65535 at most')
+  }
+}
+
+function checkDoubles(value: FileValue, { problem }: Reading): void {
+  const lists: [string, string, readonly string[]][] = [
+    ['principals', 'id', (value.principals ?? []).map(({ id }) => id)],
+    ['connections', 'name', (value.connections ?? []).map(({ name }) => name)],
+    ['credentials', 'for', (value.credentials ?? []).map((entry) => `${entry.connection} for ${entry.for}`)],
+  ]
+  for (const [list, key, names] of lists) {
+    names.forEach((name, i) => {
+      if (names.indexOf(name) < i) problem([list, String(i), key], `${name} is in this file twice`)
+    })
+  }
+}
+
+async function readPrincipals(value: FileValue, reading: Reading): Promise<DesiredPrincipal[]> {
+  const hashes = new Set<string>()
+  const entries = value.principals ?? []
+  const read: DesiredPrincipal[] = []
+  for (const [i, { key, ...entry }] of entries.entries()) {
+    const path = ['principals', String(i)]
+    const keyHash = key && (await readKey(key, [...path, 'key'], reading))
+    if (keyHash !== undefined && hashes.has(keyHash)) {
+      reading.problem([...path, 'key'], 'another principal in this file has the same key')
+    }
+    if (keyHash !== undefined) hashes.add(keyHash)
+    read.push({
+      path,
+      ...entry,
+      kind: entry.kind ?? 'user',
+      projects: entry.projects ?? [],
+      admin: entry.admin ?? false,
+      keyHash,
+    })
+  }
+  return read
+}
+
+async function readKey(
+  source: { env: string } | { file: string },
+  path: Path,
+  { env, readText, problem }: Reading,
+): Promise<string | undefined> {
+  const secret = await readSecret(source, env, readText)
+  if ('problem' in secret) {
+    problem(path, secret.problem)
+    return undefined
+  }
+  if (isProxyKey(secret.text)) return proxyKeyHash(secret.text)
+  problem(path, 'is not a proxy key (lcm_…, as `locum principal add` and `rotate-key` print)')
+  return undefined
+}
+
+async function readConnections(value: FileValue, reading: Reading): Promise<DesiredConnection[]> {
+  const read: DesiredConnection[] = []
+  for (const [i, entry] of (value.connections ?? []).entries()) {
+    const path = ['connections', String(i)]
+    const connection = await toConnection(entry, reading.methods, reading.readText, (within, says, part) =>
+      reading.problem([...path, ...within], says, part),
+    )
+    if (connection) read.push({ path, connection })
+  }
+  return read
+}
+
+async function readCredentials(value: FileValue, reading: Reading): Promise<DesiredCredential[]> {
+  const read: DesiredCredential[] = []
+  for (const [i, entry] of (value.credentials ?? []).entries()) {
+    const path = ['credentials', String(i)]
+    refuseOpenSecrets(value, entry, path, reading)
+    const fields = await readFields(entry.fields, reading.env, reading.readText, (within, says) =>
+      reading.problem([...path, 'fields', ...within], says),
+    )
+    read.push({
+      path,
+      connection: entry.connection,
+      scope: entry.for as Scope,
+      name: entry.name ?? `${entry.connection} for ${entry.for}`,
+      projects: entry.projects ?? [],
+      fields,
+    })
+  }
+  return read
+}
+
+/** A secret never stands in the file itself: files are copied, committed and shown. */
+function refuseOpenSecrets(value: FileValue, entry: CredentialEntry, path: Path, reading: Reading): void {
+  const used = value.connections?.find(({ name }) => name === entry.connection)
+  const rules = used && reading.methods.get(used.auth.method)?.fields
+  if (!rules || rules === 'any') return
+  for (const [name, written] of Object.entries(entry.fields)) {
+    if (!rules[name]?.secret || asSource(written)) continue
+    reading.problem(
+      [...path, 'fields', name],
+      'a secret does not stand in the file: write { env: NAME } or { file: PATH }',
+    )
+  }
+}
+
+/** The fields of credentials whose connection is in the same file; others are checked when applied. */
+function checkAgainstConnections(
+  connections: readonly DesiredConnection[],
+  credentials: readonly DesiredCredential[],
+  { methods, problem }: Reading,
+): void {
+  for (const { path, connection: name, fields } of credentials) {
+    const connection = connections.find((desired) => desired.connection.name === name)?.connection
+    const method = connection && methods.get(connection.method)
+    if (!method) continue
+    try {
+      checkFields(method, fields)
+    } catch (thrown) {
+      if (!(thrown instanceof LocumError)) throw thrown
+      problem([...path, 'fields'], thrown.detail.replace(/\.$/, ''))
+    }
+  }
+}

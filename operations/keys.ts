@@ -1,0 +1,55 @@
+import { proxyKeyHash, proxyKeyText } from '../core/proxy-key.ts'
+import type { PrincipalRecord } from '../core/words.ts'
+import type { Context } from './operation.ts'
+import { durationMs } from './schema.ts'
+
+/** A new key for a principal, stored as its hash. `ttl` is a `Duration`; left out, it has no end. */
+export async function giveKey(
+  { as, store, clock, random }: Context,
+  principal: string,
+  ttl: string | undefined,
+): Promise<{ key: string; expiresAt?: number }> {
+  const key = proxyKeyText(random(32))
+  const now = clock.now()
+  const expiresAt = ttl === undefined ? undefined : now + durationMs(ttl)
+  await store.addKey(as, { hash: proxyKeyHash(key), principal, createdAt: now, expiresAt })
+  return { key, expiresAt }
+}
+
+/**
+ * What a new key for a user costs (R28): their own credentials lose their fields and stay disabled
+ * until they are entered again, so that whoever hands out keys cannot take up a user's secrets. The
+ * fields are dropped, since nothing may ever bring them back. Returns the credentials' ids.
+ */
+export async function suspendOwn(
+  { as, store, clock }: Pick<Context, 'as' | 'store' | 'clock'>,
+  principal: Pick<PrincipalRecord, 'id' | 'kind'>,
+): Promise<string[]> {
+  if (principal.kind !== 'user') return []
+  const suspended: string[] = []
+  for (const credential of await store.credentials(as)) {
+    if (credential.owner !== `user:${principal.id}` || credential.fieldNames.length === 0) continue
+    await store.putCredential(as, {
+      ...credential,
+      fieldNames: [],
+      sealed: {},
+      fingerprint: undefined,
+      disabled: true,
+      version: credential.version + 1,
+      changedAt: clock.now(),
+    })
+    suspended.push(credential.id)
+  }
+  return suspended
+}
+
+/** Says it to whoever gave the key. */
+export function warnSuspended(
+  context: Pick<Context, 'warn'>,
+  principal: string,
+  suspended: readonly string[],
+): void {
+  if (suspended.length === 0) return
+  const which = suspended.length === 1 ? 'own credential is' : `${suspended.length} own credentials are`
+  context.warn(`${principal}'s ${which} disabled until entered again: ${suspended.join(', ')}`)
+}

@@ -1,0 +1,93 @@
+import type { Static, TSchema } from 'typebox'
+import type { Audit } from '../core/audit.ts'
+import type { AuthMethods } from '../core/auth-method.ts'
+import type { Clock } from '../core/clock.ts'
+import { asLocumError, LocumError } from '../core/errors.ts'
+import type { Sealer, Store } from '../core/store.ts'
+import type { Principal } from '../core/words.ts'
+import { checkInput } from './schema.ts'
+
+/** What an operation may use of the world. */
+export interface Context {
+  /** For whom it is done. */
+  readonly as: Principal
+  readonly store: Store
+  readonly sealer: Sealer
+  readonly methods: AuthMethods
+  readonly audit: Audit
+  readonly clock: Clock
+  random(bytes: number): Uint8Array
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The whole file as UTF-8. Throws as `node:fs` does. */
+  readFile(path: string): Promise<string>
+  /** Takes what the person should know although it was done; a line, never a secret. */
+  warn(line: string): void
+}
+
+/** Who may. `says` completes “Only …”. */
+export interface Rule {
+  readonly says: string
+  allows(as: Principal): boolean
+}
+
+export const administrators: Rule = { says: 'an administrator', allows: (as) => as.admin }
+
+/** What people can do: written once, for the command, the file and the API. */
+export interface Operation<I extends TSchema = TSchema, O = unknown> {
+  /** `principal.add` */
+  readonly name: string
+  readonly summary: string
+  readonly input: I
+  readonly who: Rule
+  /** Present where it changes something: what the audit says was changed. */
+  readonly subject?: (input: Static<I>) => string
+  /** False where it turned out that nothing had to change, which the audit then leaves out. */
+  readonly changed?: (output: O) => boolean
+  run(context: Context, input: Static<I>): Promise<O>
+}
+
+/** Keeps the types of input and output together. */
+export function defineOperation<I extends TSchema, O>(operation: Operation<I, O>): Operation<I, O> {
+  return operation
+}
+
+/**
+ * Runs an operation: who may, then the input, then the work. All the writes of one that changes
+ * something happen, with its line in the audit, or none. Throws not_allowed, bad_request (naming the
+ * field), and what the operation throws.
+ */
+export async function runOperation<I extends TSchema, O>(
+  context: Context,
+  operation: Operation<I, O>,
+  input: unknown,
+): Promise<O> {
+  const { as, store, audit } = context
+  const { subject } = operation
+  let about = '?'
+  const record = (outcome: 'done' | 'failed') =>
+    audit.record({
+      event: 'change',
+      caller: as.id,
+      via: as.via,
+      operation: operation.name,
+      subject: about,
+      outcome,
+    })
+  try {
+    if (!operation.who.allows(as)) {
+      throw new LocumError('not_allowed', `Only ${operation.who.says} may do that.`)
+    }
+    const checked = checkInput(operation.input, input)
+    if (!subject) return await operation.run(context, checked)
+    about = subject(checked)
+    return await store.transact(as, async (inside) => {
+      const output = await operation.run({ ...context, store: inside }, checked)
+      if (operation.changed?.(output) !== false) record('done')
+      return output
+    })
+  } catch (thrown) {
+    const error = asLocumError(thrown)
+    if (subject) record('failed')
+    throw error
+  }
+}

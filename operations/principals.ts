@@ -1,0 +1,142 @@
+import Type from 'typebox'
+import { LocumError } from '../core/errors.ts'
+import type { PrincipalRecord } from '../core/words.ts'
+import { giveKey, suspendOwn, warnSuspended } from './keys.ts'
+import { administrators, type Context, defineOperation } from './operation.ts'
+import { closed, Duration, Kind, Label, nearest, PrincipalId } from './schema.ts'
+
+/** A principal with what is known of its keys. Times are Unix ms. */
+export interface PrincipalView extends PrincipalRecord {
+  readonly keys: readonly { readonly createdAt: number; readonly expiresAt?: number }[]
+}
+
+/** A key is given once: here. */
+export interface GivenKey {
+  readonly id: string
+  readonly key: string
+  readonly expiresAt?: number
+  /** The user's own credentials that have to be entered again. */
+  readonly suspended: readonly string[]
+}
+
+const One = closed({ id: PrincipalId })
+
+async function find({ as, store }: Context, id: string): Promise<PrincipalRecord> {
+  const record = await store.principal(as, id)
+  if (record) return record
+  const meant = nearest(
+    id,
+    (await store.principals(as)).map((other) => other.id),
+  )
+  throw new LocumError('bad_request', `There is no principal \`${id}\`.`, {
+    hint: meant === undefined ? '`locum principal ls` lists them.' : `Did you mean \`${meant}\`?`,
+  })
+}
+
+async function view({ as, store }: Context, record: PrincipalRecord): Promise<PrincipalView> {
+  const keys = await store.keys(as, record.id)
+  return { ...record, keys: keys.map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })) }
+}
+
+export const addPrincipal = defineOperation({
+  name: 'principal.add',
+  summary: 'Add a user or a service and give its proxy key',
+  input: closed({
+    id: PrincipalId,
+    kind: Type.Optional(Kind),
+    profile: Type.Optional(Label),
+    email: Type.Optional(Label),
+    projects: Type.Optional(Type.Array(Label)),
+    admin: Type.Optional(Type.Boolean()),
+    ttl: Type.Optional(Duration),
+  }),
+  who: administrators,
+  subject: ({ id }) => id,
+  async run(context, input): Promise<GivenKey> {
+    const { as, store } = context
+    if (await store.principal(as, input.id)) {
+      throw new LocumError('bad_request', `There is a principal \`${input.id}\` already.`, {
+        hint: `For a new key: locum principal rotate-key ${input.id}`,
+      })
+    }
+    const record = await store.putPrincipal(as, {
+      id: input.id,
+      kind: input.kind ?? 'user',
+      profile: input.profile,
+      email: input.email,
+      projects: input.projects ?? [],
+      admin: input.admin ?? false,
+      disabled: false,
+    })
+    // Somebody of this id may have been here before, and their credentials are not the new one's.
+    const suspended = await suspendOwn(context, record)
+    warnSuspended(context, record.id, suspended)
+    return { id: record.id, ...(await giveKey(context, record.id, input.ttl)), suspended }
+  },
+})
+
+export const listPrincipals = defineOperation({
+  name: 'principal.ls',
+  summary: 'List users and services',
+  input: closed({}),
+  who: administrators,
+  async run(context): Promise<readonly PrincipalView[]> {
+    const records = await context.store.principals(context.as)
+    return Promise.all(records.map((record) => view(context, record)))
+  },
+})
+
+export const showPrincipal = defineOperation({
+  name: 'principal.show',
+  summary: 'Show one user or service',
+  input: One,
+  who: administrators,
+  async run(context, { id }): Promise<PrincipalView> {
+    return view(context, await find(context, id))
+  },
+})
+
+export const rotatePrincipalKey = defineOperation({
+  name: 'principal.rotate-key',
+  summary: 'Stop all keys of a principal and give a new one',
+  input: closed({ id: PrincipalId, ttl: Type.Optional(Duration) }),
+  who: administrators,
+  subject: ({ id }) => id,
+  async run(context, { id, ttl }): Promise<GivenKey> {
+    const { as, store } = context
+    const record = await find(context, id)
+    await store.removeKeys(as, id)
+    const suspended = as.id === id && as.via !== 'local' ? [] : await suspendOwn(context, record)
+    warnSuspended(context, id, suspended)
+    return { id, ...(await giveKey(context, id, ttl)), suspended }
+  },
+})
+
+function switchPrincipal(verb: 'disable' | 'enable', summary: string) {
+  return defineOperation({
+    name: `principal.${verb}`,
+    summary,
+    input: One,
+    who: administrators,
+    subject: ({ id }) => id,
+    async run(context, { id }): Promise<PrincipalRecord> {
+      const { version, createdAt, ...record } = await find(context, id)
+      return context.store.putPrincipal(context.as, { ...record, disabled: verb === 'disable' })
+    },
+  })
+}
+
+export const disablePrincipal = switchPrincipal('disable', 'Refuse a principal until it is enabled again')
+export const enablePrincipal = switchPrincipal('enable', 'Take a disabled principal back')
+
+export const revokePrincipal = defineOperation({
+  name: 'principal.revoke',
+  summary: 'Stop all keys of a principal; the principal stays',
+  input: One,
+  who: administrators,
+  subject: ({ id }) => id,
+  async run(context, { id }): Promise<{ id: string; revoked: number }> {
+    await find(context, id)
+    return { id, revoked: await context.store.removeKeys(context.as, id) }
+  },
+})

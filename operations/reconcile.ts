@@ -1,0 +1,292 @@
+import type { Store } from '../core/store.ts'
+import type {
+  Binding,
+  Connection,
+  Credential,
+  Principal,
+  PrincipalRecord,
+  ProxyKeyRecord,
+  Site,
+} from '../core/words.ts'
+import { audienceOf, enterCredential, uselessScope } from './credentials.ts'
+import { fileError, type Path, type Problem } from './document.ts'
+import type { DesiredConnection, DesiredCredential, DesiredPrincipal, FileContent } from './file.ts'
+import { canonicalJson, type Fingerprint } from './fingerprint.ts'
+import { suspendOwn, warnSuspended } from './keys.ts'
+import type { Context } from './operation.ts'
+
+/** What applying a file does to one object. `keys` are what changes; values are never shown. */
+export interface PlannedChange {
+  readonly action: 'create' | 'update' | 'delete'
+  readonly kind: 'site' | 'principal' | 'connection' | 'credential'
+  /** A credential's is `CONNECTION/SCOPE`. */
+  readonly id: string
+  readonly keys: readonly string[]
+}
+
+export interface Step {
+  readonly change: PlannedChange
+  run(context: Context): Promise<void>
+}
+
+/** What there is now. */
+export interface Snapshot {
+  readonly site: Pick<Site, 'url' | 'contact'>
+  readonly principals: readonly PrincipalRecord[]
+  readonly keys: readonly ProxyKeyRecord[]
+  readonly connections: readonly Connection[]
+  readonly credentials: readonly Credential[]
+  readonly bindings: readonly Binding[]
+}
+
+/** Of a data folder that is not there yet. */
+export const NOTHING: Snapshot = {
+  site: {},
+  principals: [],
+  keys: [],
+  connections: [],
+  credentials: [],
+  bindings: [],
+}
+
+export async function takeSnapshot(store: Store, as: Principal): Promise<Snapshot> {
+  const principals = await store.principals(as)
+  return {
+    site: await store.site(),
+    principals,
+    keys: (await Promise.all(principals.map(({ id }) => store.keys(as, id)))).flat(),
+    connections: await store.connections(as),
+    credentials: await store.credentials(as),
+    bindings: await store.bindings(as),
+  }
+}
+
+interface Planning {
+  readonly content: FileContent
+  readonly now: Snapshot
+  readonly fingerprint: Fingerprint | undefined
+  readonly steps: Step[]
+  /** Users whose own credentials a step before disables. */
+  readonly suspended: Set<string>
+  problem(path: Path, says: string): void
+}
+
+/**
+ * What to do so that the store is as the file says, in order. Reads only; the steps write. Throws
+ * bad_request where an object belongs to a file of another name, or refers to one that is not there.
+ */
+export function planFile(
+  content: FileContent,
+  now: Snapshot,
+  fingerprint: Fingerprint | undefined,
+  prune: boolean,
+): Step[] {
+  const problems: Problem[] = []
+  const planning: Planning = {
+    content,
+    now,
+    fingerprint,
+    steps: [],
+    suspended: new Set(),
+    problem: (path, says) => problems.push(content.problem(path, says)),
+  }
+  planSite(planning)
+  for (const desired of content.principals) planPrincipal(planning, desired)
+  for (const desired of content.connections) planConnection(planning, desired)
+  for (const desired of content.credentials) planCredential(planning, desired)
+  checkDefault(planning)
+  if (problems.length > 0) throw fileError(content.file, problems)
+  if (prune) planPruning(planning)
+  return planning.steps
+}
+
+/** The keys that differ, leaving out what stays undefined. */
+function changedKeys(before: object | undefined, after: object): string[] {
+  const old = before as Record<string, unknown> | undefined
+  return Object.entries(after)
+    .filter(([key, value]) => !same(old?.[key], value))
+    .map(([key]) => key)
+}
+
+function same(a: unknown, b: unknown): boolean {
+  if (a === undefined || b === undefined) return a === b
+  // Through JSON, so that a member that is undefined is as good as none.
+  return canonicalJson(JSON.parse(JSON.stringify(a))) === canonicalJson(JSON.parse(JSON.stringify(b)))
+}
+
+/** Reports an object that a file of another name made. One that was made by hand may be taken over. */
+function isOurs(
+  { content, problem }: Planning,
+  path: Path,
+  found: { managedBy?: string } | undefined,
+): boolean {
+  if (found?.managedBy === undefined || found.managedBy === content.name) return true
+  problem(path, `belongs to the file named \`${found.managedBy}\`; this one is named \`${content.name}\``)
+  return false
+}
+
+function planSite({ content, now, steps }: Planning): void {
+  const { site } = content
+  if (!site) return
+  const after = { url: site.url, contact: site.contact }
+  const keys = changedKeys(now.site, after)
+  if (keys.length === 0) return
+  steps.push({
+    change: { action: 'update', kind: 'site', id: 'site', keys },
+    run: ({ as, store }) => store.setSite(as, after),
+  })
+}
+
+function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
+  const { content, now, steps } = planning
+  const { path, keyHash, id, kind, profile, email, projects, admin } = desired
+  const found = now.principals.find((principal) => principal.id === id)
+  if (!isOurs(planning, [...path, 'id'], found)) return
+  const holder = now.keys.find(({ hash }) => hash === keyHash)
+  if (holder && holder.principal !== id) {
+    planning.problem([...path, 'key'], 'another principal has this key')
+    return
+  }
+  const wanted = { id, kind, profile, email, projects, admin, managedBy: content.name }
+  const record = { ...wanted, disabled: found?.disabled ?? false }
+  const keys = changedKeys(found, record)
+  const stale = now.keys.filter(
+    (key) => key.principal === id && key.managedBy === content.name && key.hash !== keyHash,
+  )
+  const newKey = keyHash !== undefined && !holder
+  if (newKey || stale.length > 0) keys.push('key')
+  if (keys.length === 0) return
+  // Whoever writes the file must not take up a user's secrets with a key of theirs, nor by making a
+  // service of the user, whose new keys suspend nothing (R28).
+  const suspends = (newKey && kind === 'user') || (found?.kind === 'user' && kind === 'service')
+  if (suspends) planning.suspended.add(id)
+  steps.push({
+    change: {
+      action: found ? 'update' : 'create',
+      kind: 'principal',
+      id,
+      keys: found ? keys : [],
+    },
+    async run(context) {
+      const { as, store, clock } = context
+      await store.putPrincipal(as, record)
+      for (const { hash } of stale) await store.removeKeys(as, id, hash)
+      if (newKey) {
+        const key = { hash: keyHash, principal: id, createdAt: clock.now(), managedBy: content.name }
+        await store.addKey(as, key)
+      }
+      if (!suspends) return
+      const suspended = await suspendOwn(context, { id, kind: 'user' })
+      warnSuspended(context, id, suspended)
+    },
+  })
+}
+
+function planConnection(planning: Planning, desired: DesiredConnection): void {
+  const { content, now, steps } = planning
+  const found = now.connections.find(({ name }) => name === desired.connection.name)
+  if (!isOurs(planning, [...desired.path, 'name'], found)) return
+  const connection = { ...desired.connection, managedBy: content.name }
+  const keys = changedKeys(found, connection)
+  if (keys.length === 0) return
+  steps.push({
+    change: {
+      action: found ? 'update' : 'create',
+      kind: 'connection',
+      id: connection.name,
+      keys: found ? keys.map(fileKey) : [],
+    },
+    run: async ({ as, store }) => void (await store.putConnection(as, connection)),
+  })
+}
+
+/** What a member of a connection is called in the file. */
+function fileKey(member: string): string {
+  if (member === 'method' || member === 'methodConfig') return 'auth'
+  if (member === 'slotHeaders') return 'slots'
+  return member === 'corsOrigins' ? 'cors' : member
+}
+
+function planCredential(planning: Planning, desired: DesiredCredential): void {
+  const { content, now, steps, fingerprint, problem } = planning
+  const { path, connection: name, scope, fields, projects } = desired
+  const connection = (content.connections.find((other) => other.connection.name === name)?.connection ??
+    now.connections.find((other) => other.name === name)) as Connection | undefined
+  if (!connection) {
+    problem([...path, 'connection'], `there is no connection ${name}, here or applied before`)
+    return
+  }
+  const useless = uselessScope(connection, scope)
+  if (useless !== undefined) problem([...path, 'for'], useless)
+  const user = scope.startsWith('user:') ? scope.slice(5) : undefined
+  const known = [...content.principals, ...now.principals]
+  if (user !== undefined && !known.some(({ id }) => id === user)) {
+    problem([...path, 'for'], `there is no principal ${user}, here or applied before`)
+  }
+  const binding = now.bindings.find((other) => other.connection === name && other.scope === scope)
+  const found = now.credentials.find(({ id }) => id === binding?.credential)
+  if (!isOurs(planning, [...path, 'connection'], found)) return
+
+  const keys = changedKeys(found, {
+    name: desired.name,
+    projects,
+    audience: audienceOf(connection),
+    managedBy: content.name,
+  })
+  const unchanged = found?.fingerprint !== undefined && fingerprint?.(found.id, fields) === found.fingerprint
+  if (!unchanged || (user !== undefined && planning.suspended.has(user))) keys.push('fields')
+  if (keys.length === 0) return
+  const managedBy = content.name
+  steps.push({
+    change: {
+      action: found ? 'update' : 'create',
+      kind: 'credential',
+      id: `${name}/${scope}`,
+      keys: found ? keys : [],
+    },
+    async run(context) {
+      const { as, store } = context
+      const current = found && (await store.credential(as, found.id))
+      const stored = await store.connection(as, name)
+      // Disabled by hand it stays so; suspended, it is entered again by this.
+      const disabled = current !== undefined && current.fieldNames.length > 0 && current.disabled
+      const entry = { scope, fields, name: desired.name, projects, managedBy, current, disabled }
+      await enterCredential(context, { ...entry, connection: stored ?? connection })
+    },
+  })
+}
+
+function checkDefault({ content, now, problem }: Planning): void {
+  const id = content.identity.default
+  if (id === undefined || [...content.principals, ...now.principals].some((known) => known.id === id)) return
+  problem(['identity', 'default'], `there is no principal ${id}, here or applied before`)
+}
+
+/** What a file of this name made and this one no longer names. */
+function planPruning({ content, now, steps }: Planning): void {
+  const gone = <T extends { managedBy?: string }>(all: readonly T[], named: (each: T) => boolean) =>
+    all.filter((each) => each.managedBy === content.name && !named(each))
+  const remove = (kind: PlannedChange['kind'], id: string, run: Step['run']) =>
+    steps.push({ change: { action: 'delete', kind, id, keys: [] }, run })
+
+  const boundAs = ({ id }: Credential) => now.bindings.find(({ credential }) => credential === id)
+  const credentials = gone(now.credentials, (credential) => {
+    const binding = boundAs(credential)
+    return content.credentials.some(
+      ({ connection, scope }) => binding?.connection === connection && binding.scope === scope,
+    )
+  })
+  for (const credential of credentials) {
+    const binding = boundAs(credential)
+    const id = binding ? `${binding.connection}/${binding.scope}` : credential.id
+    remove('credential', id, ({ as, store }) => store.removeCredential(as, credential.id))
+  }
+  const named = (name: string) => content.connections.some(({ connection }) => connection.name === name)
+  for (const { name } of gone(now.connections, (connection) => named(connection.name))) {
+    remove('connection', name, ({ as, store }) => store.removeConnection(as, name))
+  }
+  const principals = gone(now.principals, ({ id }) => content.principals.some((other) => other.id === id))
+  for (const { id } of principals) {
+    remove('principal', id, ({ as, store }) => store.removePrincipal(as, id))
+  }
+}

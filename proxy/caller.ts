@@ -1,0 +1,107 @@
+import type { Clock } from '../core/clock.ts'
+import type { Directory } from '../core/directory.ts'
+import { type Entrance, LocumError } from '../core/errors.ts'
+import { isProxyKey, proxyKeyHash } from '../core/proxy-key.ts'
+import type { Caller } from '../core/words.ts'
+import { inForce, type Session } from './room.ts'
+import type { Fields } from './wire/message.ts'
+
+/** The header in which a caller shows who they are. */
+export const CALLER_HEADER = {
+  forward: 'proxy-authorization',
+  connect: 'proxy-authorization',
+  gateway: 'locum-authorization',
+} as const
+
+/**
+ * Who calls. Throws (or rejects with) caller_unauthenticated, which does not tell an unknown id from
+ * a wrong key (R29), and store_unavailable.
+ */
+export function identify(
+  directory: Directory,
+  clock: Clock,
+  session: Session,
+  entrance: Entrance,
+  fields: Fields,
+  host: string | undefined,
+): Caller | Promise<Caller> {
+  const { tunnel } = session
+  if (tunnel) {
+    if (tunnel.keyHash === undefined) return defaultCaller(directory, session, fields, undefined)
+    return callerOfKey(directory, clock, entrance, tunnel.keyHash, undefined)
+  }
+  const header = fields.get(CALLER_HEADER[entrance])
+  if (header === undefined)
+    return defaultCaller(directory, session, fields, entrance === 'gateway' ? host : undefined, entrance)
+  let shown = session.shown
+  if (shown?.header !== header) {
+    const read = readHeader(header)
+    if (!read) throw unauthenticated(entrance)
+    shown = { header, keyHash: proxyKeyHash(read.key), id: read.id }
+    session.shown = shown
+  }
+  return callerOfKey(directory, clock, entrance, shown.keyHash, shown.id)
+}
+
+/** `Basic base64(id:key)` or `Bearer key`. Undefined where it is neither, or the key is no key. */
+function readHeader(header: string): { id: string | undefined; key: string } | undefined {
+  const match = /^(basic|bearer) +(\S+)$/i.exec(header)
+  if (!match) return undefined
+  const value = match[2] as string
+  if (/^bearer$/i.test(match[1] as string))
+    return isProxyKey(value) ? { id: undefined, key: value } : undefined
+  const text = Buffer.from(value, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  const key = text.slice(colon + 1)
+  return colon > 0 && isProxyKey(key) ? { id: text.slice(0, colon), key } : undefined
+}
+
+function callerOfKey(
+  directory: Directory,
+  clock: Clock,
+  entrance: Entrance,
+  keyHash: string,
+  id: string | undefined,
+): Caller | Promise<Caller> {
+  const judge = (caller: Caller | null): Caller => {
+    if (!caller || !inForce(caller, clock.now()) || (id !== undefined && caller.principal.id !== id))
+      throw unauthenticated(entrance)
+    return caller
+  }
+  const known = directory.caller(keyHash)
+  return known === undefined ? directory.fetchCaller(keyHash).then(judge) : judge(known)
+}
+
+/**
+ * The sidecar's own caller: only on a loopback or unix listener, never for a browser's request, and
+ * at the gateway only under a loopback name (R21).
+ */
+function defaultCaller(
+  directory: Directory,
+  session: Session,
+  fields: Fields,
+  host: string | undefined,
+  entrance: Entrance = 'forward',
+): Caller {
+  const caller = directory.defaultCaller()
+  if (!caller || !session.local || isFromBrowser(fields)) throw unauthenticated(entrance)
+  if (
+    host !== undefined &&
+    !/^(?:localhost|[a-z0-9.-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i.test(host)
+  )
+    throw unauthenticated(entrance)
+  return caller
+}
+
+function isFromBrowser(fields: Fields): boolean {
+  return fields.has('origin') || fields.names.some((name) => name.startsWith('sec-fetch-'))
+}
+
+function unauthenticated(entrance: Entrance): LocumError {
+  return new LocumError('caller_unauthenticated', 'No valid key of a caller came with this request.', {
+    hint:
+      entrance === 'gateway'
+        ? 'Send `Locum-Authorization: Bearer lcm_…`.'
+        : 'Give the proxy URL your id and key: http://ID:lcm_…@HOST:PORT',
+  })
+}

@@ -1,0 +1,101 @@
+import type { Socket } from 'node:net'
+import { type SecureContext, TLSSocket } from 'node:tls'
+import { canonicalHost } from '../core/destination.ts'
+import type { Directory } from '../core/directory.ts'
+import { LocumError } from '../core/errors.ts'
+import { allowsCaller, noConnection } from '../core/route.ts'
+import { parseConnect, type TunnelTarget, tunnelCandidates } from '../core/target.ts'
+import type { Caller } from '../core/words.ts'
+import type { Session, TunnelSession } from './room.ts'
+import type { RequestHead, Tunnel } from './wire/message.ts'
+
+/** How long a client may take for its first byte in a tunnel, and for its TLS handshake, ms. */
+const OPENING = 20_000
+/** The first byte of a TLS record that holds a handshake (RFC 8446 §5.1). */
+const TLS_HANDSHAKE = 0x16
+
+/**
+ * Reads a CONNECT and permits it: the port of a declared destination that this caller may use, so
+ * that no leaf is minted for anything else (R16, R18). Throws bad_request, authority_mismatch,
+ * connection_not_found, not_allowed.
+ */
+export function permitTunnel(directory: Directory, caller: Caller, head: RequestHead): TunnelTarget {
+  const target = parseConnect(head.target, head.host)
+  const routes = tunnelCandidates(target).flatMap(({ destination }) => directory.routesTo(destination))
+  if (routes.length === 0) throw noConnection(`${target.host}:${target.port}`)
+  if (!routes.some((route) => allowsCaller(route, caller.principal))) {
+    throw new LocumError(
+      'not_allowed',
+      `No connection to ${target.host}:${target.port} lets this caller use it.`,
+    )
+  }
+  return target
+}
+
+/**
+ * Finds out what the client speaks in a tunnel: TLS is opened with the leaf, anything else is taken
+ * for HTTP as it is. `ready` gets the socket on which HTTP is spoken, and bytes already read.
+ */
+export function openTunnel(
+  tunnel: Tunnel,
+  x: {
+    target: TunnelTarget
+    caller: Caller
+    local: boolean
+    leaf: () => SecureContext
+    ready: (socket: Socket, rest: Buffer, session: Session) => void
+    onfault: (error: unknown) => void
+  },
+): void {
+  const socket = tunnel.socket as Socket
+  const timer = setTimeout(() => socket.destroy(), OPENING)
+  timer.unref()
+  socket.once('close', () => clearTimeout(timer))
+  const session = (more: Pick<TunnelSession, 'secure' | 'misnamed'>): Session => ({
+    local: x.local,
+    tunnel: { target: x.target, keyHash: x.caller.keyHash, ...more },
+    shown: undefined,
+  })
+  const onerror = () => socket.destroy()
+  socket.on('error', onerror)
+  const begin = (first: Buffer): void => {
+    if (first[0] !== TLS_HANDSHAKE) {
+      clearTimeout(timer)
+      socket.off('error', onerror)
+      x.ready(socket, first, session({ secure: false, misnamed: false }))
+      return
+    }
+    let context: SecureContext
+    try {
+      context = x.leaf()
+    } catch (error) {
+      x.onfault(error)
+      socket.destroy()
+      return
+    }
+    socket.unshift(first)
+    const secure = new TLSSocket(socket, {
+      isServer: true,
+      secureContext: context,
+      ALPNProtocols: ['http/1.1'],
+    })
+    const onTlsError = () => secure.destroy()
+    secure.on('error', onTlsError)
+    secure.once('secure', () => {
+      clearTimeout(timer)
+      secure.off('error', onTlsError)
+      // Node types it as what a client asked for; a server has the name that was sent, or false.
+      const { servername } = secure as unknown as { servername: string | false | undefined }
+      const misnamed = !!servername && canonicalHost(servername) !== x.target.host
+      x.ready(secure, Buffer.alloc(0), session({ secure: true, misnamed }))
+    })
+  }
+  if (tunnel.rest.length > 0) begin(tunnel.rest)
+  else {
+    socket.once('data', (first: Buffer) => {
+      socket.pause()
+      begin(first)
+    })
+    socket.resume()
+  }
+}

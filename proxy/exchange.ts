@@ -1,0 +1,415 @@
+import type { Material, OpenRequest } from '../core/directory.ts'
+import { asLocumError, type Code, type Entrance, LocumError } from '../core/errors.ts'
+import type { Needles } from '../core/redact.ts'
+import { maskText, StreamMask } from '../core/redact.ts'
+import type { Route } from '../core/route.ts'
+import { findPlaceholders, type SlotUse } from '../core/scan.ts'
+import type { Base, Candidate } from '../core/target.ts'
+import type { Caller } from '../core/words.ts'
+import { identify } from './caller.ts'
+import { corsFields, rewriteResponse } from './gateway.ts'
+import { applyEdits, inject, injectionFor } from './injection.ts'
+import type { Living } from './live.ts'
+import { checkAllowed, type Found, findRoute } from './reading.ts'
+import { type About, recordOutcome, recordRefusal, recordUse } from './records.ts'
+import { refusalOf } from './refusal.ts'
+import { guardTrailers, joinTunnels, maskFields } from './relay.ts'
+import type { Room, Session } from './room.ts'
+import { specFor } from './specs.ts'
+import type { Sending, UpstreamHandler } from './upstreams/spec.ts'
+import type {
+  BodySink,
+  BodySource,
+  Fields,
+  ResponseHead,
+  ServerExchange,
+  Tunnel,
+  WireError,
+} from './wire/message.ts'
+
+/** The status in the audit of a request whose client went before an answer began. */
+const CLIENT_GONE = 499
+/** Media that is not searched for echoes. */
+const UNSEARCHED = /^(?:image|audio|video)\//i
+
+/**
+ * One request, from its head to the last byte of its answer. It is its own handler and its own sink,
+ * so that a request costs few objects.
+ */
+export class Exchange implements UpstreamHandler, BodySink, Living {
+  readonly #room: Room
+  readonly #x: ServerExchange<Session>
+  readonly #entrance: Entrance
+  readonly #id: string
+  readonly #startedAt: number
+  readonly #clientMethod: string
+  #caller: Caller | undefined
+  #found: Found | undefined
+  #uses: readonly SlotUse[] = []
+  readonly #origin: string | undefined
+  /** The client's fields, kept where the request may be sent again. */
+  #original: Fields | undefined
+  #material: Material | undefined
+  #needles: Needles | undefined
+  #candidate: Candidate | undefined
+  #base: Base | undefined
+  #sending: Sending | undefined
+  #used = false
+  #renewed = false
+  #over = false
+  #status = 0
+  #sink: BodySink | undefined
+  #mask: StreamMask | undefined
+  #masked = 0
+  #tunnel: { destroy(): void } | undefined
+
+  /** `origin`: the listed origin of a browser's request at the gateway. */
+  constructor(room: Room, x: ServerExchange<Session>, entrance: Entrance, origin?: string) {
+    this.#room = room
+    this.#x = x
+    this.#entrance = entrance
+    this.#origin = origin
+    this.#id = room.nextId()
+    this.#startedAt = room.clock.now()
+    this.#clientMethod = x.head.method
+    room.counts.requests++
+  }
+
+  /** Takes the request on. Whatever fails becomes a refusal; nothing is thrown. */
+  run(): void {
+    this.#x.onabort = (fault) => this.#clientGone(fault)
+    try {
+      const { head, session } = this.#x
+      const caller = identify(
+        this.#room.directory,
+        this.#room.clock,
+        session,
+        this.#entrance,
+        head.fields,
+        head.host,
+      )
+      if (caller instanceof Promise)
+        caller.then(
+          (known) => this.#proceed(known),
+          (error) => this.#refuse(error),
+        )
+      else this.#proceed(caller)
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  /** From a known caller to an open credential. */
+  #proceed(caller: Caller): void {
+    try {
+      if (this.#over) return
+      this.#caller = caller
+      this.#room.directory.checkFresh()
+      const found = findRoute(this.#room.directory, caller, this.#x, this.#entrance)
+      this.#found = found
+      this.#candidate = found.candidate
+      this.#base = found.base
+      const { route } = found
+      this.#uses = findPlaceholders(this.#x.head.target, this.#x.head.fields, route.slots)
+      if (takesCredential(route) && (route.needsCredential || this.#uses.some(drawsOnAuth))) {
+        const material = this.#room.broker.open(this.#openRequest(caller, route))
+        if (material instanceof Promise)
+          material.then(
+            (open) => this.#permit(open),
+            (error) => this.#refuse(error),
+          )
+        else this.#permit(material)
+      } else {
+        if (takesCredential(route)) this.#room.counts.uncredentialed++
+        this.#permit(undefined)
+      }
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  #openRequest(caller: Caller, route: Route): OpenRequest {
+    return { caller, route, destination: this.#candidate?.destination }
+  }
+
+  /** From an open credential to the upstream: record the use, then write. */
+  #permit(material: Material | undefined): void {
+    try {
+      if (this.#over) return
+      const { caller, route, path } = this.#need()
+      const { head } = this.#x
+      if (material?.base) {
+        this.#base = material.base
+        this.#candidate = material.base.candidate
+        checkAllowed(route, caller, this.#clientMethod, material.base, path)
+      }
+      const candidate = this.#candidate
+      if (!candidate) throw new LocumError('internal', 'The request has no destination.')
+      const injection = injectionFor(route, this.#uses, material, caller)
+      this.#material = material
+      this.#needles = injection.needles
+      if (route.method.challenge) {
+        if (this.#original) head.fields = this.#original
+        this.#original = head.fields.copy()
+      }
+      inject(head.fields, this.#uses, injection)
+      // Compressed and framed-compressed answers cannot be searched for an echo.
+      if (injection.needles) {
+        head.fields.set('Accept-Encoding', 'identity')
+        if (head.upgrade !== undefined) head.fields.delete('sec-websocket-extensions')
+      }
+      head.target = this.#base ? this.#base.prefix + path : path
+      head.host = candidate.text.slice(candidate.text.indexOf('/') + 2)
+      head.minor = 1
+      if (material && route.method.sign) {
+        applyEdits(
+          head.fields,
+          route.method.sign({ config: route.connection.methodConfig, values: material.values }, head),
+        )
+      }
+      recordUse(this.#room.audit, this.#about(), {
+        path: head.target,
+        slots: injection.names,
+        credential: material?.credential,
+      })
+      this.#used = true
+      this.#room.live.add(this)
+      this.#sending = this.#room.upstreams.send(specFor(route, candidate, material), head, this.#body(), this)
+      if (this.#over) this.#sending.abort()
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  #need(): { caller: Caller; route: Route; path: string } {
+    if (!this.#caller || !this.#found) throw new LocumError('internal', 'The request was not read.')
+    return { caller: this.#caller, route: this.#found.route, path: this.#found.path }
+  }
+
+  #body(): BodySource | undefined {
+    const { body, head } = this.#x
+    if (body.empty) return undefined
+    return head.chunked ? guardTrailers(body) : body
+  }
+
+  // What the upstream says.
+
+  informational(head: ResponseHead): void {
+    if (this.#over) return
+    this.#maskHead(head)
+    this.#x.sendInformational(head)
+  }
+
+  response(head: ResponseHead, body: BodySource): void {
+    if (this.#over) return body.discard()
+    try {
+      if (this.#shouldRenew(head)) {
+        body.discard()
+        this.#renew()
+        return
+      }
+      this.#relay(head, body)
+    } catch (error) {
+      body.discard()
+      this.#refuse(error)
+    }
+  }
+
+  upgraded(head: ResponseHead, upstream: Tunnel): void {
+    if (this.#over) {
+      upstream.socket.destroy()
+      return
+    }
+    this.#maskHead(head)
+    this.#status = head.status
+    const client = this.#x.takeOver(head)
+    this.#tunnel = joinTunnels(client, upstream, this.#needles, (masked) => {
+      this.#masked += masked
+      this.#finish()
+    })
+  }
+
+  failed(error: LocumError): void {
+    this.#refuse(error)
+  }
+
+  #shouldRenew(head: ResponseHead): boolean {
+    const { route } = this.#need()
+    return (
+      !this.#renewed &&
+      this.#material !== undefined &&
+      this.#x.body.empty &&
+      route.method.challenge?.(route.connection.methodConfig, head) === 'renew'
+    )
+  }
+
+  /** Renews once and sends once more: only a request without a body gets here. */
+  #renew(): void {
+    this.#renewed = true
+    this.#room.live.remove(this)
+    const { caller, route } = this.#need()
+    this.#room.broker
+      .renew(this.#openRequest(caller, route), this.#material as Material)
+      .then((material) => this.#permit(material))
+      .catch((error) => this.#refuse(error))
+  }
+
+  #relay(head: ResponseHead, body: BodySource): void {
+    const { fields } = head
+    const coding = fields.get('content-encoding')
+    const searched = this.#needles !== undefined && !UNSEARCHED.test(fields.get('content-type') ?? '')
+    if (this.#needles && !searched) this.#room.counts.unsearched++
+    const empty = body.empty || this.#clientMethod === 'HEAD'
+    if (searched && !empty && coding !== undefined && !/^\s*(?:identity)?\s*$/i.test(coding)) {
+      throw new LocumError(
+        'upstream_invalid',
+        'The upstream compressed its answer although it was asked not to, so it cannot be searched for secrets.',
+      )
+    }
+    this.#maskHead(head)
+    if (fields.get('proxy-status')?.toLowerCase().includes('locum')) fields.delete('proxy-status')
+    fields.delete('proxy-authenticate')
+    fields.delete('proxy-authentication-info')
+    if (this.#entrance === 'gateway' && this.#base) {
+      rewriteResponse(fields, this.#need().route.connection.name, this.#base, this.#origin)
+    }
+    this.#status = head.status
+    if (searched && this.#needles) this.#mask = new StreamMask(this.#needles)
+    this.#sink = this.#x.sendHead(head)
+    body.start(this)
+  }
+
+  /** Masks names, values and the reason phrase. */
+  #maskHead(head: ResponseHead): void {
+    const needles = this.#needles
+    if (!needles) return
+    const hit = (hits: number) => {
+      this.#masked += hits
+    }
+    head.reason = maskText(needles, head.reason, hit)
+    maskFields(needles, head.fields, hit)
+  }
+
+  // The answer's body on its way to the client.
+
+  get ondrain(): (() => void) | undefined {
+    return this.#sink?.ondrain
+  }
+
+  set ondrain(call: (() => void) | undefined) {
+    if (this.#sink) this.#sink.ondrain = call
+  }
+
+  write(chunk: Buffer): boolean {
+    const bytes = this.#mask ? this.#mask.push(chunk) : chunk
+    return bytes === undefined || this.#sink === undefined || this.#sink.write(bytes)
+  }
+
+  end(trailers?: Fields): void {
+    const rest = this.#mask?.end()
+    if (rest) this.#sink?.write(rest)
+    if (trailers && this.#needles) {
+      maskFields(this.#needles, trailers, (hits) => {
+        this.#masked += hits
+      })
+    }
+    this.#sink?.end(trailers)
+    this.#finish()
+  }
+
+  abort(fault: WireError): void {
+    this.#sink?.abort(fault)
+    this.#finish(fault.fault === 'timeout' ? 'upstream_timeout' : 'upstream_invalid')
+  }
+
+  // How it ends.
+
+  /** Ends it at once: what permitted it is no longer in force. */
+  cut(): void {
+    if (this.#over) return
+    if (this.#tunnel) this.#tunnel.destroy()
+    else {
+      this.#sending?.abort()
+      this.#x.breakOff()
+      this.#finish('not_allowed')
+    }
+  }
+
+  get caller(): Caller {
+    return this.#caller as Caller
+  }
+
+  /** Only what goes on for long is ended by a change of these. */
+  get connection(): string | undefined {
+    return this.#tunnel ? this.#found?.route.connection.name : undefined
+  }
+
+  get credential(): string | undefined {
+    return this.#tunnel ? this.#material?.credential.id : undefined
+  }
+
+  #clientGone(_fault: WireError): void {
+    if (this.#over) return
+    this.#sending?.abort()
+    this.#finish()
+  }
+
+  #refuse(thrown: unknown): void {
+    if (this.#over) return
+    const error = asLocumError(thrown)
+    if (error.code === 'internal') this.#room.onfault(thrown)
+    this.#sending?.abort()
+    const refusal = refusalOf(error, this.#entrance)
+    // A refusal of the origin itself carries no CORS; any other is readable by the page that asked.
+    if (this.#origin !== undefined) corsFields(refusal.head.fields, this.#origin)
+    if (this.#status === 0) {
+      this.#status = refusal.head.status
+      this.#x.sendWhole(refusal.head, refusal.body)
+    } else this.#x.breakOff()
+    this.#room.counts.refused++
+    this.#finish(error.code)
+  }
+
+  /** Records the outcome, once. */
+  #finish(code?: Code): void {
+    if (this.#over) return
+    this.#over = true
+    this.#room.live.remove(this)
+    this.#masked += this.#mask?.hits ?? 0
+    this.#room.counts.masked += this.#masked
+    const about = this.#about()
+    try {
+      if (this.#used) {
+        const ms = this.#room.clock.now() - this.#startedAt
+        recordOutcome(this.#room.audit, about, {
+          status: this.#status || CLIENT_GONE,
+          code,
+          masked: this.#masked,
+          ms,
+        })
+      } else if (code) recordRefusal(this.#room.audit, about, code)
+    } catch (error) {
+      this.#room.onfault(error)
+    }
+  }
+
+  #about(): About {
+    return {
+      request: this.#id,
+      caller: this.#caller?.principal,
+      entrance: this.#entrance,
+      connection: this.#found?.route.connection.name,
+      destination: this.#candidate?.text,
+      method: this.#clientMethod,
+      path: this.#found?.path,
+    }
+  }
+}
+
+function takesCredential(route: Route): boolean {
+  return route.method.fields === 'any' || Object.keys(route.method.fields).length > 0
+}
+
+function drawsOnAuth(use: SlotUse): boolean {
+  return use.template.paths.some((path) => path.root === 'Auth')
+}

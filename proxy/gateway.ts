@@ -1,0 +1,109 @@
+import { LocumError } from '../core/errors.ts'
+import type { Route } from '../core/route.ts'
+import type { Base } from '../core/target.ts'
+import { Fields, type RequestHead, type ResponseHead } from './wire/message.ts'
+
+/** How long a browser may remember a preflight, s. */
+const PREFLIGHT_AGE = 600
+/** What a browser sends that is no upstream's business: Locum stands between the two origins (R13). */
+const BROWSER_FIELDS = ['cookie', 'origin', 'referer']
+/** What an upstream must not tell a browser about Locum's own origin (R13). */
+const UPSTREAM_FIELDS = [
+  'set-cookie',
+  'alt-svc',
+  'clear-site-data',
+  'service-worker-allowed',
+  'strict-transport-security',
+  'refresh',
+]
+
+/**
+ * Judges a browser's request before anybody is identified. Throws not_allowed for an origin that the
+ * connection does not list and for a navigation.
+ */
+export function checkOrigin(route: Route | undefined, fields: Fields): string | undefined {
+  const origin = fields.get('origin')
+  if (origin !== undefined && !(route?.connection.corsOrigins.includes(origin) && origin !== 'null')) {
+    throw new LocumError('not_allowed', 'Pages of this origin may not use this connection.', {
+      hint: "An administrator lists it in the connection's `cors: { origins: […] }`.",
+    })
+  }
+  if (fields.get('sec-fetch-mode') === 'navigate') {
+    throw new LocumError(
+      'not_allowed',
+      'The gateway is for requests of a program: a browser cannot navigate to it.',
+    )
+  }
+  return origin
+}
+
+/** Whether this is a CORS preflight (Fetch §3.2.2): it needs no key and reaches no upstream. */
+export function isPreflight(head: RequestHead): boolean {
+  return (
+    head.method === 'OPTIONS' && head.fields.has('origin') && head.fields.has('access-control-request-method')
+  )
+}
+
+/** The answer to a preflight from a listed origin. */
+export function preflightAnswer(route: Route, head: RequestHead, origin: string): ResponseHead {
+  const fields = corsFields(new Fields(), origin)
+  fields.append(
+    'Access-Control-Allow-Methods',
+    (route.connection.allow.methods ?? ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']).join(
+      ', ',
+    ),
+  )
+  const asked = head.fields.get('access-control-request-headers')
+  if (asked !== undefined) fields.append('Access-Control-Allow-Headers', asked)
+  if (head.fields.has('access-control-request-private-network'))
+    fields.append('Access-Control-Allow-Private-Network', 'true')
+  fields.append('Access-Control-Max-Age', String(PREFLIGHT_AGE))
+  fields.append('Vary', 'Access-Control-Request-Method, Access-Control-Request-Headers')
+  return { status: 204, reason: 'No Content', fields, contentLength: undefined }
+}
+
+/** Lets a listed origin read the response. Never a wildcard, never with credentials. */
+export function corsFields(fields: Fields, origin: string): Fields {
+  return fields
+    .append('Access-Control-Allow-Origin', origin)
+    .append('Access-Control-Expose-Headers', '*')
+    .append('Vary', 'Origin')
+}
+
+export function stripBrowserFields(fields: Fields): void {
+  for (let i = fields.names.length - 1; i >= 0; i--) {
+    const name = fields.names[i] as string
+    if (BROWSER_FIELDS.includes(name) || name.startsWith('sec-fetch-')) fields.removeAt(i)
+  }
+}
+
+/** Makes an upstream's response one of the gateway: its own CORS, cookies and origin-wide orders go, its Location stays inside. */
+export function rewriteResponse(fields: Fields, name: string, base: Base, origin: string | undefined): void {
+  for (let i = fields.names.length - 1; i >= 0; i--) {
+    const field = fields.names[i] as string
+    if (UPSTREAM_FIELDS.includes(field) || field.startsWith('access-control-')) fields.removeAt(i)
+  }
+  for (const header of ['location', 'content-location']) {
+    const at = fields.names.indexOf(header)
+    if (at >= 0) fields.values[at] = rewriteLocation(fields.values[at] as string, name, base)
+  }
+  fields.set('Content-Security-Policy', 'sandbox')
+  fields.set('X-Content-Type-Options', 'nosniff')
+  if (origin !== undefined) corsFields(fields, origin)
+}
+
+/** A location under the base becomes one under `/c/NAME/`; any other stays as it is. */
+export function rewriteLocation(location: string, name: string, base: Base): string {
+  const { text } = base.candidate
+  let path: string
+  if (location.startsWith('//')) path = `${text.slice(0, text.indexOf(':'))}:${location}`
+  else path = location
+  if (path.startsWith(text) && /^(?:[/?#]|$)/.test(path.slice(text.length)))
+    path = path.slice(text.length) || '/'
+  else if (!location.startsWith('/') || location.startsWith('//')) return location
+  if (!path.startsWith('/')) path = `/${path}`
+  if (path !== base.prefix && !path.startsWith(`${base.prefix}/`) && !path.startsWith(`${base.prefix}?`))
+    return location
+  const rest = path.slice(base.prefix.length)
+  return `/c/${name}${rest.startsWith('/') ? rest : `/${rest}`}`
+}

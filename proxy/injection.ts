@@ -1,0 +1,96 @@
+import type { FieldEdits } from '../core/auth-method.ts'
+import type { Material } from '../core/directory.ts'
+import { fill, type VariableSources } from '../core/placeholder.ts'
+import { Needles } from '../core/redact.ts'
+import type { Route } from '../core/route.ts'
+import type { SlotUse } from '../core/scan.ts'
+import { headerText } from '../core/slots.ts'
+import type { Caller } from '../core/words.ts'
+import type { Fields } from './wire/message.ts'
+
+/** What is put into one request's head, and what the answer is searched for. */
+export interface Injection {
+  /** One value for each slot use, in their order. */
+  readonly slotValues: readonly string[]
+  readonly sets: readonly { readonly name: string; readonly spelled: string; readonly value: string }[]
+  /** Lower-case names of everything that is set. */
+  readonly names: readonly string[]
+  readonly needles: Needles | undefined
+}
+
+/** Different heads remembered for one material; the cache starts anew beyond it. */
+const CACHE_LIMIT = 64
+const kept = new WeakMap<Material, Map<string, Injection>>()
+
+/**
+ * The values for these slots and this connection's headers; remembered for a material, so that the
+ * next request with the same head costs one look-up. Throws placeholder_unknown, placeholder_not_allowed.
+ */
+export function injectionFor(
+  route: Route,
+  uses: readonly SlotUse[],
+  material: Material | undefined,
+  caller: Caller,
+): Injection {
+  if (!material) return makeInjection(route, uses, { caller })
+  let injections = kept.get(material)
+  if (!injections) {
+    injections = new Map()
+    kept.set(material, injections)
+  }
+  let key = String(route.connection.version)
+  for (const use of uses) key += `\n${use.name}\n${use.text}`
+  let injection = injections.get(key)
+  if (!injection) {
+    injection = makeInjection(route, uses, { caller, auth: material.values.reveal() })
+    if (injections.size >= CACHE_LIMIT) injections.clear()
+    injections.set(key, injection)
+  }
+  return injection
+}
+
+function makeInjection(route: Route, uses: readonly SlotUse[], sources: VariableSources): Injection {
+  const secrets = new Set<string>()
+  const collect = (value: string) => secrets.add(value)
+  const slotValues = uses.map((use) => {
+    if (!use.basic) return fill(use.template, sources, collect, (value, path) => headerText(value, path.text))
+    const text = fill(use.template, sources, collect)
+    return `Basic ${Buffer.from(text, 'utf8').toString('base64')}`
+  })
+  const sets = route.sets.map(({ name, spelled, template }) => ({
+    name,
+    spelled,
+    value: fill(template, sources, collect, (value, path) => headerText(value, path.text)),
+  }))
+  return {
+    slotValues,
+    sets,
+    names: [...new Set([...uses.map((use) => use.name), ...sets.map((set) => set.name)])],
+    needles: Needles.of(secrets),
+  }
+}
+
+/**
+ * Puts the values into the fields. `uses` were found in these very fields. Spellings with underscores
+ * of what is set are dropped, since many upstreams read them as the same header (R8).
+ */
+export function inject(fields: Fields, uses: readonly SlotUse[], injection: Injection): void {
+  for (let i = 0; i < uses.length; i++)
+    fields.values[(uses[i] as SlotUse).index] = injection.slotValues[i] as string
+  for (const set of injection.sets) fields.set(set.spelled, set.value)
+  for (let i = fields.names.length - 1; i >= 0; i--) {
+    const name = fields.names[i] as string
+    if (
+      name.includes('_') &&
+      injection.names.includes(name.replaceAll('_', '-')) &&
+      !injection.names.includes(name)
+    )
+      fields.removeAt(i)
+  }
+}
+
+/** A signature's edits, made last. */
+export function applyEdits(fields: Fields, edits: FieldEdits): void {
+  for (const name of edits.remove ?? []) fields.delete(name.toLowerCase())
+  for (const [name, value] of edits.set) fields.set(name, value)
+}

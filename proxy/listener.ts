@@ -1,0 +1,196 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import type { SecureContext } from 'node:tls'
+import { asLocumError, type Entrance, LocumError } from '../core/errors.ts'
+import { parseGateway } from '../core/target.ts'
+import type { Caller } from '../core/words.ts'
+import { identify } from './caller.ts'
+import { openTunnel, permitTunnel } from './connect.ts'
+import { Exchange } from './exchange.ts'
+import { checkOrigin, isPreflight, preflightAnswer } from './gateway.ts'
+import type { Living } from './live.ts'
+import { recordRefusal } from './records.ts'
+import { codeOfFault, refusalOf } from './refusal.ts'
+import type { Room, Session } from './room.ts'
+import { type ServerConnectionHandle, serveH1 } from './wire/h1/server.ts'
+import { Fields, type ServerExchange, type ServerHandler, type Tunnel } from './wire/message.ts'
+
+/** Established client connections that wait to be accepted. */
+const BACKLOG = 511
+
+/** The proxy listener: one port, three entrances, chosen by the first line of a request. */
+export class ProxyListener {
+  readonly #room: Room
+  readonly #leafFor: (host: string) => SecureContext
+  readonly #server: Server
+  readonly #connections = new Set<ServerConnectionHandle<Session>>()
+  readonly #handler: ServerHandler<Session>
+  #closing = false
+
+  constructor(room: Room, leafFor: (host: string) => SecureContext) {
+    this.#room = room
+    this.#leafFor = leafFor
+    this.#handler = {
+      request: (x) => this.#request(x),
+      malformed: (fault, session) => {
+        const { code, headTooLarge } = codeOfFault(fault)
+        room.counts.refused++
+        return refusalOf(
+          new LocumError(code, `The request is not valid HTTP: ${fault.detail}.`),
+          entranceOf(session),
+          { headTooLarge },
+        )
+      },
+    }
+    this.#server = createServer(
+      { allowHalfOpen: true, noDelay: true, keepAlive: true, pauseOnConnect: true },
+      (socket) => {
+        this.#serve(
+          socket,
+          { local: isLoopback(socket.localAddress), tunnel: undefined, shown: undefined },
+          undefined,
+        )
+      },
+    )
+  }
+
+  /** Rejects with the socket's own error (EADDRINUSE, EACCES…). Port 0 takes any; returns the address in use. */
+  listen(host: string, port: number): Promise<{ address: string; port: number }> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
+        this.#server.off('error', reject)
+        this.#server.on('error', (error) => this.#room.onfault(error))
+        const { address, port } = this.#server.address() as { address: string; port: number }
+        resolve({ address, port })
+      })
+    })
+  }
+
+  /** Stops taking new work, lets what is under way end within `grace` ms, then cuts it off. */
+  async close(grace: number): Promise<void> {
+    this.#closing = true
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    for (const connection of [...this.#connections]) connection.closeWhenIdle()
+    const timer = setTimeout(() => {
+      this.#room.live.close()
+      for (const connection of [...this.#connections]) connection.destroy()
+    }, grace)
+    await closed
+    clearTimeout(timer)
+  }
+
+  #serve(socket: Socket, session: Session, rest: Buffer | undefined): ServerConnectionHandle<Session> {
+    const connection = serveH1(socket, session, this.#handler, { rest })
+    this.#connections.add(connection)
+    connection.onclose = () => this.#connections.delete(connection)
+    if (this.#closing) connection.closeWhenIdle()
+    return connection
+  }
+
+  #request(x: ServerExchange<Session>): void {
+    const { head, session } = x
+    if (session.tunnel) {
+      if (head.method === 'CONNECT')
+        this.#refuse(x, 'connect', new LocumError('bad_request', 'A tunnel holds no other tunnel.'))
+      else new Exchange(this.#room, x, 'connect').run()
+    } else if (head.method === 'CONNECT') this.#connect(x)
+    else if (head.target.startsWith('/')) this.#gateway(x)
+    else new Exchange(this.#room, x, 'forward').run()
+  }
+
+  #gateway(x: ServerExchange<Session>): void {
+    const { head } = x
+    try {
+      // Origin first: what a page may not use, it learns nothing about.
+      const asked = parseGateway(head.target)
+      const route = asked && this.#room.directory.routeNamed(asked.name)
+      const origin = checkOrigin(route, head.fields)
+      if (route && origin !== undefined && isPreflight(head))
+        x.sendWhole(preflightAnswer(route, head, origin), '')
+      else new Exchange(this.#room, x, 'gateway', origin).run()
+    } catch (error) {
+      this.#refuse(x, 'gateway', asLocumError(error))
+    }
+  }
+
+  #connect(x: ServerExchange<Session>): void {
+    const { head, session } = x
+    const fail = (error: unknown) => this.#refuse(x, 'connect', asLocumError(error))
+    const proceed = (caller: Caller) => {
+      try {
+        this.#room.directory.checkFresh()
+        const target = permitTunnel(this.#room.directory, caller, head)
+        const tunnel = x.takeOver({
+          status: 200,
+          reason: 'Connection Established',
+          fields: new Fields(),
+          contentLength: undefined,
+        })
+        this.#hold(tunnel, caller)
+        openTunnel(tunnel, {
+          target,
+          caller,
+          local: session.local,
+          leaf: () => this.#leafFor(target.host),
+          ready: (socket, rest, inner) => this.#serve(socket, inner, rest),
+          onfault: (error) => this.#room.onfault(error),
+        })
+      } catch (error) {
+        fail(error)
+      }
+    }
+    try {
+      const caller = identify(
+        this.#room.directory,
+        this.#room.clock,
+        session,
+        'connect',
+        head.fields,
+        head.host,
+      )
+      if (caller instanceof Promise) caller.then(proceed, fail)
+      else proceed(caller)
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  /** A tunnel ends when its caller's key does. */
+  #hold(tunnel: Tunnel, caller: Caller): void {
+    const living: Living = { caller, cut: () => tunnel.socket.destroy() }
+    this.#room.live.add(living)
+    tunnel.socket.once('close', () => this.#room.live.remove(living))
+  }
+
+  #refuse(x: ServerExchange<Session>, entrance: Entrance, error: LocumError): void {
+    if (error.code === 'internal') this.#room.onfault(error)
+    this.#room.counts.refused++
+    const refusal = refusalOf(error, entrance, { connect: x.head.method === 'CONNECT' })
+    x.sendWhole(refusal.head, refusal.body)
+    try {
+      recordRefusal(
+        this.#room.audit,
+        {
+          request: this.#room.nextId(),
+          caller: undefined,
+          entrance,
+          connection: undefined,
+          destination: undefined,
+          method: x.head.method,
+          path: undefined,
+        },
+        error.code,
+      )
+    } catch (failure) {
+      this.#room.onfault(failure)
+    }
+  }
+}
+
+function entranceOf(session: Session): Entrance {
+  return session.tunnel ? 'connect' : 'forward'
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && /^(?:::ffff:)?127\.|^::1$/.test(address)
+}

@@ -1,0 +1,114 @@
+import type { Directory } from '../core/directory.ts'
+import { type Entrance, LocumError } from '../core/errors.ts'
+import { baseOf, chooseRoute, noConnection, type Route } from '../core/route.ts'
+import {
+  type Base,
+  type Candidate,
+  parseAbsolute,
+  parseGateway,
+  parseInTunnel,
+  pathOnly,
+  type Target,
+} from '../core/target.ts'
+import type { Caller } from '../core/words.ts'
+import { stripBrowserFields } from './gateway.ts'
+import type { Session } from './room.ts'
+import type { RequestHead, ServerExchange } from './wire/message.ts'
+
+/** What a request asks for, and the one connection that serves it. */
+export interface Found {
+  readonly route: Route
+  /** Undefined where the connection's base draws on the credential: the broker says it then. */
+  readonly candidate: Candidate | undefined
+  /** At the gateway. */
+  readonly base: Base | undefined
+  /** Path and query; behind the base's own path at the gateway. */
+  readonly path: string
+}
+
+/**
+ * Reads the target, finds and permits the connection, and takes Locum's own headers out of the
+ * request. Throws bad_request, authority_mismatch, connection_not_found, connection_ambiguous,
+ * not_allowed.
+ */
+export function findRoute(
+  directory: Directory,
+  caller: Caller,
+  x: ServerExchange<Session>,
+  entrance: Entrance,
+): Found {
+  const { head, session } = x
+  const named = takeOwnFields(head)
+  if (entrance === 'gateway') return findNamed(directory, caller, head)
+  const { tunnel } = session
+  if (tunnel?.misnamed) {
+    throw new LocumError('authority_mismatch', 'The TLS server name is not the host of the tunnel.', {
+      hint: 'CONNECT to the host that is meant.',
+    })
+  }
+  const target: Target = tunnel
+    ? parseInTunnel(head.target, head.host, tunnel.target, tunnel.secure)
+    : parseAbsolute(head.target, head.host)
+  const candidate = declaredOf(directory, target.candidates)
+  const route = chooseRoute(
+    directory.routesTo(candidate.destination),
+    caller.principal,
+    { method: head.method, path: pathOnly(target.path) },
+    candidate.text,
+    named,
+  )
+  return { route, candidate, base: undefined, path: target.path }
+}
+
+/** The first that some connection declares; http before the https that it may stand for. */
+function declaredOf(directory: Directory, candidates: readonly Candidate[]): Candidate {
+  for (const candidate of candidates)
+    if (directory.routesTo(candidate.destination).length > 0) return candidate
+  return candidates[candidates.length - 1] as Candidate
+}
+
+function findNamed(directory: Directory, caller: Caller, head: RequestHead): Found {
+  const asked = parseGateway(head.target)
+  if (!asked) throw new LocumError('connection_not_found', 'The gateway answers under /c/NAME/… only.')
+  const route = directory.routeNamed(asked.name)
+  if (!route) throw noConnection('that name')
+  stripBrowserFields(head.fields)
+  const fromCredential = route.base?.paths.some((path) => path.root === 'Auth') === true
+  const base = fromCredential ? undefined : baseOf(route, { caller })
+  checkAllowed(route, caller, head.method, base, asked.rest)
+  return { route, candidate: base?.candidate, base, path: asked.rest }
+}
+
+/**
+ * Judges a request at the gateway by its connection's `allow`; the path where the base is known.
+ * Throws not_allowed.
+ */
+export function checkAllowed(
+  route: Route,
+  caller: Caller,
+  method: string,
+  base: Base | undefined,
+  rest: string,
+): void {
+  const path = base && base.prefix + pathOnly(rest)
+  const where = base?.candidate.text ?? `the base of \`${route.connection.name}\``
+  chooseRoute([route], caller.principal, { method, path }, where, undefined)
+}
+
+/** Removes what speaks to Locum; gives the value of Locum-Connection. */
+function takeOwnFields(head: RequestHead): string | undefined {
+  const { fields } = head
+  let named: string | undefined
+  for (let i = fields.names.length - 1; i >= 0; i--) {
+    const name = fields.names[i] as string
+    if (name === 'proxy-authorization') fields.removeAt(i)
+    else if (name.startsWith('locum-') || name.startsWith('locum_')) {
+      if (name === 'locum-connection') named = fields.values[i]
+      fields.removeAt(i)
+    }
+  }
+  // HTTP/2 in clear text would carry requests that nobody judges (RFC 9113 §3.1).
+  if (head.upgrade !== undefined && /\bh2c?\b/i.test(head.upgrade)) head.upgrade = undefined
+  fields.delete('http2-settings')
+  return named
+}

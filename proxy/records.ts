@@ -1,0 +1,68 @@
+import type { Audit } from '../core/audit.ts'
+import type { Material } from '../core/directory.ts'
+import type { Code, Entrance } from '../core/errors.ts'
+import { pathOnly } from '../core/target.ts'
+import type { Principal } from '../core/words.ts'
+
+/** What the audit says of any request. */
+export interface About {
+  readonly request: string
+  readonly caller: Principal | undefined
+  readonly entrance: Entrance
+  readonly connection: string | undefined
+  readonly destination: string | undefined
+  readonly method: string
+  readonly path: string | undefined
+}
+
+/** Before a byte leaves. Throws internal: then nothing may leave. */
+export function recordUse(
+  audit: Audit,
+  about: About,
+  x: { path: string; slots: readonly string[]; credential: Material['credential'] | undefined },
+): void {
+  audit.record({
+    event: 'use',
+    request: about.request,
+    caller: about.caller?.id ?? '',
+    via: about.caller?.via ?? '',
+    entrance: about.entrance,
+    connection: about.connection ?? '',
+    destination: about.destination ?? '',
+    method: about.method,
+    path: pathOnly(x.path),
+    credential: x.credential?.id,
+    credentialVersion: x.credential?.version,
+    scope: x.credential?.scope,
+    slots: x.slots,
+  })
+}
+
+export function recordOutcome(
+  audit: Audit,
+  about: About,
+  x: { status: number; code: Code | undefined; masked: number; ms: number },
+): void {
+  audit.recordSoon({
+    event: 'outcome',
+    request: about.request,
+    status: x.status,
+    code: x.code,
+    masked: x.masked || undefined,
+    ms: x.ms,
+  })
+}
+
+export function recordRefusal(audit: Audit, about: About, code: Code): void {
+  audit.recordSoon({
+    event: 'refused',
+    request: about.request,
+    caller: about.caller?.id,
+    entrance: about.entrance,
+    connection: about.connection,
+    destination: about.destination,
+    method: about.method,
+    path: about.path === undefined ? undefined : pathOnly(about.path),
+    code,
+  })
+}

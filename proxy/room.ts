@@ -1,0 +1,58 @@
+import type { Audit } from '../core/audit.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Broker, Directory } from '../core/directory.ts'
+import type { TunnelTarget } from '../core/target.ts'
+import type { Caller } from '../core/words.ts'
+import type { Live } from './live.ts'
+import type { Upstreams } from './upstreams/upstreams.ts'
+
+/** What every exchange of a listener shares. */
+export interface Room {
+  readonly directory: Directory
+  readonly broker: Broker
+  readonly upstreams: Upstreams
+  readonly audit: Audit
+  readonly clock: Clock
+  readonly live: Live
+  readonly counts: Counts
+  /** An id that joins the records of one request. */
+  nextId(): string
+  /** For the operator: what was hidden behind `internal`. */
+  onfault(error: unknown): void
+}
+
+/** What happened since the start. */
+export interface Counts {
+  requests: number
+  refused: number
+  /** Went on without a credential, on a connection that has some. */
+  uncredentialed: number
+  masked: number
+  /** Not searched for echoes: images, audio, video. */
+  unsearched: number
+}
+
+/** What a listener keeps for one client connection. */
+export interface Session {
+  /** The listener's own address: a loopback or unix socket, where the default principal may serve. */
+  readonly local: boolean
+  /** Set inside a CONNECT tunnel. */
+  readonly tunnel: TunnelSession | undefined
+  /** The caller of the last request on this connection, so that the same header is not hashed again. */
+  shown: { readonly header: string; readonly keyHash: string; readonly id: string | undefined } | undefined
+}
+
+export interface TunnelSession {
+  readonly target: TunnelTarget
+  /** TLS inside, opened with a leaf of the site. */
+  readonly secure: boolean
+  /** The TLS server name was another host's: every request is an authority_mismatch. */
+  readonly misnamed: boolean
+  /** The key that was shown with CONNECT; undefined: the default principal. */
+  readonly keyHash: string | undefined
+}
+
+/** Whether the caller's key is still in force at this moment. */
+export function inForce(caller: Caller, now: number): boolean {
+  return caller.expiresAt === undefined || caller.expiresAt > now
+}

@@ -1,0 +1,135 @@
+import { type Code, type ErrorExtras, LocumError } from '../../core/errors.ts'
+import type { WireError, WireFault } from '../wire/message.ts'
+
+/**
+ * What goes wrong on the way to an upstream, by error code, never by a message's words.
+ * A network that does not carry is `upstream_unreachable`; a peer that answers wrongly is `upstream_invalid`.
+ */
+
+interface Meaning {
+  readonly code: Code
+  readonly detail: string
+  readonly hint?: string
+}
+
+const OWN_CA = 'An upstream with a certificate authority of its own needs it named in `ca:`.'
+const UNKNOWN_ISSUER: Meaning = {
+  code: 'upstream_tls',
+  detail: 'Nobody that Locum trusts vouches for the certificate of the upstream.',
+  hint: OWN_CA,
+}
+const OUT_OF_RESOURCES: Meaning = {
+  code: 'overloaded',
+  detail: 'This host has no resources left for another connection.',
+  hint: 'Raise the limit of open files (ulimit -n).',
+}
+const NO_ROUTE: Meaning = { code: 'upstream_unreachable', detail: 'There is no route to the upstream.' }
+const NO_NAME: Meaning = {
+  code: 'upstream_unreachable',
+  detail: 'The name of the upstream has no address.',
+}
+const NO_DNS: Meaning = {
+  code: 'upstream_unreachable',
+  detail: 'The name of the upstream cannot be looked up now.',
+}
+const NO_HANDSHAKE: Meaning = {
+  code: 'upstream_tls',
+  detail: 'The TLS handshake with the upstream failed.',
+  hint: 'Check that the upstream speaks TLS 1.2 or newer on this port.',
+}
+
+const BY_CODE: Readonly<Record<string, Meaning>> = {
+  ECONNREFUSED: { code: 'upstream_unreachable', detail: 'The upstream refused the connection.' },
+  ECONNRESET: { code: 'upstream_unreachable', detail: 'The upstream reset the connection.' },
+  ETIMEDOUT: { code: 'upstream_unreachable', detail: 'The upstream did not take the connection in time.' },
+  EHOSTUNREACH: NO_ROUTE,
+  EHOSTDOWN: NO_ROUTE,
+  ENETUNREACH: NO_ROUTE,
+  ENETDOWN: NO_ROUTE,
+  EADDRNOTAVAIL: NO_ROUTE,
+  EAFNOSUPPORT: NO_ROUTE,
+  EACCES: { code: 'upstream_unreachable', detail: 'This host does not allow the connection.' },
+  EPERM: { code: 'upstream_unreachable', detail: 'This host does not allow the connection.' },
+  ENOTFOUND: NO_NAME,
+  ENODATA: NO_NAME,
+  EAI_NONAME: NO_NAME,
+  EAI_AGAIN: NO_DNS,
+  EAI_FAIL: NO_DNS,
+  ESERVFAIL: NO_DNS,
+  EMFILE: OUT_OF_RESOURCES,
+  ENFILE: OUT_OF_RESOURCES,
+  ENOBUFS: OUT_OF_RESOURCES,
+  ENOMEM: OUT_OF_RESOURCES,
+  EAI_MEMORY: OUT_OF_RESOURCES,
+
+  CERT_HAS_EXPIRED: { code: 'upstream_tls', detail: 'The certificate of the upstream has expired.' },
+  CERT_NOT_YET_VALID: {
+    code: 'upstream_tls',
+    detail: 'The certificate of the upstream is not valid yet.',
+    hint: 'Check the clock of this host.',
+  },
+  CERT_REVOKED: { code: 'upstream_tls', detail: 'The certificate of the upstream is revoked.' },
+  INVALID_PURPOSE: { code: 'upstream_tls', detail: 'The certificate of the upstream is not for servers.' },
+  ERR_TLS_CERT_ALTNAME_INVALID: {
+    code: 'upstream_tls',
+    detail: 'The certificate of the upstream is for another name.',
+  },
+  ERR_TLS_CERT_ALTNAME_FORMAT: {
+    code: 'upstream_tls',
+    detail: 'The names in the certificate of the upstream cannot be read.',
+  },
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_ISSUER,
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_ISSUER,
+  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_ISSUER,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_ISSUER,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_ISSUER,
+  CERT_UNTRUSTED: UNKNOWN_ISSUER,
+  CERT_REJECTED: UNKNOWN_ISSUER,
+}
+
+/** How far a dial came; an error without a meaning of its own is told by it. */
+export type DialPhase = 'lookup' | 'connect' | 'tls'
+
+/** Whatever a resolver, a socket or TLS threw. During a handshake a reset is TLS's failure. */
+export function dialError(thrown: unknown, phase: DialPhase): LocumError {
+  const code = codeOf(thrown)
+  let meaning = code === undefined ? undefined : BY_CODE[code]
+  if (phase === 'tls' && (meaning === undefined || meaning.code === 'upstream_unreachable'))
+    meaning = NO_HANDSHAKE
+  meaning ??= phase === 'lookup' ? NO_DNS : { code: 'upstream_unreachable', detail: 'The connection failed.' }
+  return toError(meaning, thrown)
+}
+
+const BY_FAULT: Readonly<Record<WireFault, Meaning>> = {
+  malformed: { code: 'upstream_invalid', detail: 'The answer of the upstream is not valid HTTP.' },
+  head_too_large: { code: 'upstream_invalid', detail: 'The head of the answer is too large.' },
+  target_too_long: { code: 'upstream_invalid', detail: 'The answer of the upstream is not valid HTTP.' },
+  version: { code: 'upstream_invalid', detail: 'The upstream answered in another version of HTTP.' },
+  overrun: { code: 'upstream_invalid', detail: 'The answer has another length than its head says.' },
+  closed: {
+    code: 'upstream_invalid',
+    detail: 'The upstream closed the connection before its answer was whole.',
+  },
+  reset: { code: 'upstream_unreachable', detail: 'The connection to the upstream broke before it answered.' },
+  timeout: { code: 'upstream_timeout', detail: 'The upstream did not answer in time.' },
+  cancelled: { code: 'bad_request', detail: 'The request ended before it was whole.' },
+}
+
+/**
+ * A fault on the wire before there was a response. An orderly end is the peer's wrong answer; a broken
+ * socket is the network's, whether the connection was fresh or had served before.
+ */
+export function wireError(fault: WireError): LocumError {
+  return toError(BY_FAULT[fault.fault], fault)
+}
+
+function toError(meaning: Meaning, cause: unknown): LocumError {
+  const extras: ErrorExtras = { cause }
+  if (meaning.hint !== undefined) extras.hint = meaning.hint
+  return new LocumError(meaning.code, meaning.detail, extras)
+}
+
+function codeOf(thrown: unknown): string | undefined {
+  if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return undefined
+  return typeof thrown.code === 'string' && Object.hasOwn(BY_CODE, thrown.code) ? thrown.code : undefined
+}

@@ -1,0 +1,50 @@
+import type { Destination } from '../../core/destination.ts'
+import type { LocumError } from '../../core/errors.ts'
+import type { BodySource, ResponseHead, Tunnel } from '../wire/message.ts'
+
+/** Where a request goes, and which connections may carry it. Kept and passed again, it costs least. */
+export interface UpstreamSpec {
+  /** Destination, TLS settings and credential id: a connection serves one key only (R10). */
+  readonly key: string
+  /** Exact, no wildcard. */
+  readonly destination: Destination
+  /** PEM. Replaces the default roots. */
+  readonly ca?: string
+  readonly allowPrivateNetwork: boolean
+}
+
+/** What becomes of a request. Exactly one of the last three comes, perhaps before `send` returns. */
+export interface UpstreamHandler {
+  /** A 1xx other than 100 and 101. */
+  informational(head: ResponseHead): void
+  response(head: ResponseHead, body: BodySource): void
+  /** From now on the tunnel is the handler's. */
+  upgraded(head: ResponseHead, tunnel: Tunnel): void
+  /**
+   * There is no response. Codes: destination_forbidden, upstream_unreachable, upstream_tls,
+   * upstream_invalid, upstream_timeout, overloaded.
+   */
+  failed(error: LocumError): void
+}
+
+/** A request on its way. */
+export interface Sending {
+  /**
+   * The client is gone: the upstream connection is destroyed, or the place in the queue given up.
+   * The handler hears no more. After the whole response it does nothing.
+   */
+  abort(): void
+}
+
+/** Whether what was connected for one serves the other too. */
+export function sameUpstream(a: UpstreamSpec, b: UpstreamSpec): boolean {
+  if (a === b) return true
+  return (
+    a.key === b.key &&
+    a.destination.host === b.destination.host &&
+    a.destination.port === b.destination.port &&
+    a.destination.scheme === b.destination.scheme &&
+    a.ca === b.ca &&
+    a.allowPrivateNetwork === b.allowPrivateNetwork
+  )
+}

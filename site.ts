@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { methods } from './auth-methods/index.ts'
+import { type Authority, openAuthority } from './certs/authority.ts'
+import type { AuthMethods } from './core/auth-method.ts'
+import { type Clock, systemClock } from './core/clock.ts'
+import { LocumError } from './core/errors.ts'
+import type { Sealer, Store } from './core/store.ts'
+import { SYSTEM } from './core/words.ts'
+import { type AuditRecord, readAudit } from './store/audit-read.ts'
+import { type AuditFault, verifyAudit } from './store/audit-verify.ts'
+import { AUDIT_SIGNING, type CheckpointedAudit } from './store/checkpoints.ts'
+import { openStore } from './store/open.ts'
+
+export interface SiteOptions {
+  /** The data folder; what is missing in it is made. */
+  readonly data: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly clock?: Clock
+}
+
+/** A site's data folder, open: what the command works on, with or without a server beside it. */
+export interface OpenSite {
+  readonly data: string
+  readonly store: Store
+  readonly sealer: Sealer
+  readonly audit: CheckpointedAudit
+  readonly methods: AuthMethods
+  readonly clock: Clock
+  random(bytes: number): Buffer
+  readFile(path: string): Promise<string>
+  authority(): Promise<Authority>
+  /** The audit's records of all processes in time order. */
+  readTrail(): AsyncGenerator<AuditRecord>
+  /** What is wrong with the audit: an empty list where nothing is. */
+  verifyTrail(): Promise<readonly AuditFault[]>
+  close(): Promise<void>
+}
+
+/** Throws what `openStore` throws. */
+export async function openSite({ data, env, clock = systemClock }: SiteOptions): Promise<OpenSite> {
+  const random = (bytes: number) => randomBytes(bytes)
+  const { store, sealer, audit, close } = await openStore({ data, env, clock, random })
+  const trail = join(data, 'audit')
+  return {
+    data,
+    store,
+    sealer,
+    audit,
+    methods,
+    clock,
+    random,
+    readFile: (path) => readFile(path, 'utf8'),
+    authority: () => openAuthority(store, sealer, clock),
+    readTrail: () => readAudit(trail),
+    async verifyTrail() {
+      const publicKey = (await store.vaultItem(SYSTEM, AUDIT_SIGNING))?.open.publicKey
+      if (publicKey === undefined) throw new LocumError('internal', "The audit's signing key is missing.")
+      return verifyAudit(trail, await store.checkpoints(), publicKey)
+    },
+    close,
+  }
+}

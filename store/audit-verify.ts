@@ -1,0 +1,107 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import type { AuditCheckpoint } from '../core/store.ts'
+import { chainStart, chainStep, splitLine } from './audit-chain.ts'
+import { auditFiles, auditLines, parseRecord } from './audit-read.ts'
+import { isSigned } from './checkpoints.ts'
+
+/** What is wrong, where, and in words for people. */
+export interface AuditFault {
+  readonly kind:
+    | 'not-a-record'
+    | 'changed'
+    | 'out-of-order'
+    | 'cut'
+    | 'checkpoint-differs'
+    | 'after-the-end'
+    | 'missing-file'
+    | 'bad-signature'
+    | 'unknown-file'
+  readonly file: string
+  /** 1 for the first; where it belongs to a line. */
+  readonly line?: number
+  readonly text: string
+}
+
+/**
+ * Follows every file's chain and holds it against the checkpoints (those in the store, and any that
+ * were exported before: several for one file are all held). Finds an edit, a deletion, a reordering,
+ * a cut tail, a missing or added file and a forged checkpoint. Not found: a cut that leaves all that
+ * a checkpoint covers, where the process was killed within the second before its next one.
+ * At most one fault a line; after a broken link the chain is followed anew from that line.
+ */
+export async function verifyAudit(
+  folder: string,
+  checkpoints: readonly AuditCheckpoint[],
+  publicKey: KeyObject | string,
+): Promise<readonly AuditFault[]> {
+  const key = typeof publicKey === 'string' ? createPublicKey(publicKey) : publicKey
+  const faults: AuditFault[] = []
+  const signed = new Map<string, AuditCheckpoint[]>()
+  for (const checkpoint of checkpoints) {
+    const { file } = checkpoint
+    const at = new Date(checkpoint.at).toISOString()
+    if (isSigned(checkpoint, key)) signed.set(file, [...(signed.get(file) ?? []), checkpoint])
+    else
+      faults.push({
+        kind: 'bad-signature',
+        file,
+        text: `The checkpoint of ${at} is not signed by this site.`,
+      })
+  }
+  const files = await auditFiles(folder)
+  for (const file of files) {
+    const known = signed.get(file)
+    signed.delete(file)
+    faults.push(...(await verifyFile(folder, file, known)))
+  }
+  for (const [file, [checkpoint]] of signed) {
+    const records = `${checkpoint?.records} record${checkpoint?.records === 1 ? '' : 's'}`
+    faults.push({ kind: 'missing-file', file, text: `The file is missing; it had at least ${records}.` })
+  }
+  return faults
+}
+
+async function verifyFile(
+  folder: string,
+  file: string,
+  checkpoints: readonly AuditCheckpoint[] | undefined,
+): Promise<AuditFault[]> {
+  const faults: AuditFault[] = []
+  const hashes = new Map(checkpoints?.map((each) => [each.records, each.hash]))
+  const end = checkpoints?.find((each) => each.final)?.records ?? Number.POSITIVE_INFINITY
+  let before: string | undefined
+  let count = 0
+  for await (const { line, text } of auditLines(folder, file)) {
+    count = line
+    const found = (kind: AuditFault['kind'], words: string) => faults.push({ kind, file, line, text: words })
+    const split = splitLine(text)
+    const record = parseRecord(text)
+    if (!split || !record) {
+      found('not-a-record', 'The line is not a record.')
+      before = undefined
+      continue
+    }
+    if (line === 1) before = chainStart(String(record.site), file)
+    const follows = before === undefined || chainStep(before, split.record) === split.hash
+    if (record.seq !== line)
+      found('out-of-order', `The record is number ${record.seq}, and stands at ${line}.`)
+    else if (!follows) found('changed', 'The record or the one before it was changed.')
+    else if (line > end) found('after-the-end', `The file was closed after ${end} records.`)
+    else if (hashes.has(line) && hashes.get(line) !== split.hash) {
+      found('checkpoint-differs', 'The record is not the one that the signed checkpoint stands for.')
+    }
+    before = split.hash
+  }
+  if (!checkpoints && count > 0) {
+    faults.push({
+      kind: 'unknown-file',
+      file,
+      text: 'No checkpoint knows the file: it was put there, or its process was killed with its first record.',
+    })
+  }
+  const most = Math.max(0, ...hashes.keys())
+  if (count < most) {
+    faults.push({ kind: 'cut', file, line: count, text: `The file had ${most} records and has ${count}.` })
+  }
+  return faults
+}

@@ -1,0 +1,264 @@
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fdatasyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import type { Audit, AuditEntry } from '../core/audit.ts'
+import type { Clock } from '../core/clock.ts'
+import { LocumError } from '../core/errors.ts'
+import { chainStart, chainStep } from './audit-chain.ts'
+import type { Random } from './keyring.ts'
+
+/** ms until what was written is on the disk. */
+const SYNC_WITHIN = 40
+/** Characters of outcomes that may wait while the disk takes nothing; then `recordSoon` throws as well. */
+const WAITING_LIMIT = 4 * 1024 * 1024
+
+export interface AuditOptions {
+  /** The folder, made (0700) with the first record. */
+  readonly folder: string
+  /** The site's id. */
+  readonly site: string
+  readonly clock: Clock
+  readonly random: Random
+  /** `disk` makes `record` wait until the disk has it; `system` (the default) until the operating system has. */
+  readonly durability?: 'system' | 'disk'
+  /** As `fs.writeSync`, for tests of disks that fail. */
+  readonly write?: (fd: number, bytes: Uint8Array | string) => number
+}
+
+/** Where a file's chain stands. */
+export interface ChainState {
+  readonly file: string
+  readonly records: number
+  readonly hash: string
+}
+
+/** The file that is being written. */
+interface Open {
+  readonly file: string
+  readonly fd: number
+  /** Bytes of whole records. */
+  size: number
+  records: number
+  hash: string
+}
+
+/**
+ * One process's own audit file: JSON lines, each with its number, its time and a hash over itself
+ * and the hash before it. What is in the file are always whole records: a write that fails half-way
+ * is cut off again, or the file is left and another begun.
+ */
+export class AuditFile implements Audit {
+  readonly #options: AuditOptions
+  readonly #write: (fd: number, bytes: Uint8Array | string) => number
+  #open: Open | undefined
+  /** Outcomes that wait for the end of the turn, without number and hash. */
+  #waiting: string[] = []
+  #waitingSize = 0
+  #flushing = false
+  #syncing: NodeJS.Timeout | undefined
+  #unsynced: unknown
+  #at = Number.NaN
+  #atText = ''
+  /** Called with the first record after `states`: something is not covered by a checkpoint. */
+  readonly #onGrown: () => void
+  #grown = false
+  #left: ChainState[] = []
+
+  constructor(options: AuditOptions, onGrown: () => void) {
+    this.#options = options
+    this.#write = options.write ?? writeBytes
+    this.#onGrown = onGrown
+  }
+
+  record(entry: AuditEntry): void {
+    this.#append(this.#line(entry))
+  }
+
+  recordSoon(entry: AuditEntry): void {
+    if (this.#waitingSize > WAITING_LIMIT) throw notRecorded()
+    const line = this.#line(entry)
+    this.#waiting.push(line)
+    this.#waitingSize += line.length
+    if (this.#flushing) return
+    this.#flushing = true
+    setImmediate(() => {
+      this.#flushing = false
+      this.#flushQuietly()
+    })
+  }
+
+  /** Where the files of this process stand: those left behind, then the one being written. */
+  states(): { readonly left: readonly ChainState[]; readonly current: ChainState | undefined } {
+    this.#grown = false
+    const open = this.#open
+    return {
+      left: this.#left,
+      current: open && { file: open.file, records: open.records, hash: open.hash },
+    }
+  }
+
+  /** The checkpoints of these files are stored as final: nothing more is to be said about them. */
+  forget(left: readonly ChainState[]): void {
+    this.#left = this.#left.filter((state) => !left.includes(state))
+  }
+
+  /** Writes what waits, syncs, closes the file. Throws as `record`. */
+  close(): void {
+    if (this.#waiting.length > 0) this.#append(undefined)
+    clearTimeout(this.#syncing)
+    this.#syncing = undefined
+    const open = this.#open
+    if (!open) return
+    fdatasyncSync(open.fd)
+    this.#leave(open)
+  }
+
+  #line(entry: AuditEntry): string {
+    const now = this.#options.clock.now()
+    if (now !== this.#at) {
+      this.#at = now
+      this.#atText = new Date(now).toISOString()
+    }
+    return `"at":"${this.#atText}",${JSON.stringify(entry).slice(1, -1)}`
+  }
+
+  /** Nobody waits for an outcome: it stays queued, and the next use is refused instead. */
+  #flushQuietly(): void {
+    if (this.#waiting.length === 0) return
+    try {
+      this.#append(undefined)
+    } catch (thrown) {
+      if (!(thrown instanceof LocumError)) throw thrown
+    }
+  }
+
+  /** What waits and then `line`, in one write. On failure the file and the chain are as before. */
+  #append(line: string | undefined): void {
+    if (this.#unsynced !== undefined) {
+      const cause = this.#unsynced
+      this.#unsynced = undefined
+      throw notRecorded(cause)
+    }
+    const open = this.#open ?? this.#begin()
+    const { site } = this.#options
+    let { records, hash: chain } = open
+    let text = ''
+    const step = (inner: string) => {
+      // The first record names the site, so that the file can be verified by itself.
+      const record = records === 0 ? `{"seq":1,"site":"${site}",${inner}` : `{"seq":${records + 1},${inner}`
+      records++
+      chain = chainStep(chain, record)
+      text += `${record},"hash":"${chain}"}\n`
+    }
+    for (const waiting of this.#waiting) step(waiting)
+    if (line !== undefined) step(line)
+
+    const written = this.#writeWhole(open, text)
+    open.size += written
+    open.records = records
+    open.hash = chain
+    if (this.#waiting.length > 0) {
+      this.#waiting = []
+      this.#waitingSize = 0
+    }
+    if (!this.#grown) {
+      this.#grown = true
+      this.#onGrown()
+    }
+    if (this.#options.durability === 'disk' && line !== undefined) this.#syncNow(open)
+    else this.#syncing ??= this.#syncLater()
+  }
+
+  #begin(): Open {
+    const { folder, site, clock, random } = this.#options
+    const time = new Date(clock.now()).toISOString().replace(/[-:.]/g, '')
+    const file = `${time}-${process.pid}-${random(6).toString('hex')}.jsonl`
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 })
+      const fd = openSync(join(folder, file), flags, 0o600)
+      this.#open = { file, fd, size: 0, records: 0, hash: chainStart(site, file) }
+    } catch (cause) {
+      throw notRecorded(cause)
+    }
+    return this.#open
+  }
+
+  /** Returns the number of bytes. */
+  #writeWhole(open: Open, text: string): number {
+    try {
+      const size = Buffer.byteLength(text)
+      const first = this.#write(open.fd, text)
+      if (first === size) return size
+      const bytes = Buffer.from(text)
+      for (let done = first; done < size; ) {
+        const more = this.#write(open.fd, bytes.subarray(done))
+        if (more <= 0) throw new Error('The write made no progress.')
+        done += more
+      }
+      return size
+    } catch (cause) {
+      this.#cutBack(open)
+      throw notRecorded(cause)
+    }
+  }
+
+  #cutBack(open: Open): void {
+    try {
+      ftruncateSync(open.fd, open.size)
+    } catch {
+      // What follows the last whole record cannot be helped: this file ends here, and the next record begins another.
+      this.#leave(open)
+    }
+  }
+
+  #leave(open: Open): void {
+    this.#open = undefined
+    this.#left = [...this.#left, { file: open.file, records: open.records, hash: open.hash }]
+    closeSync(open.fd)
+  }
+
+  #syncNow(open: Open): void {
+    try {
+      fdatasyncSync(open.fd)
+    } catch (cause) {
+      this.#leave(open)
+      throw notRecorded(cause)
+    }
+  }
+
+  #syncLater(): NodeJS.Timeout {
+    const timer = setTimeout(() => {
+      this.#syncing = undefined
+      const open = this.#open
+      if (!open) return
+      fdatasync(open.fd, (error) => {
+        // The kernel may have dropped the pages it could not write: the next use must not go on as if nothing was.
+        if (!error || this.#open !== open) return
+        this.#unsynced = error
+        this.#leave(open)
+      })
+    }, SYNC_WITHIN)
+    timer.unref()
+    return timer
+  }
+}
+
+function writeBytes(fd: number, bytes: Uint8Array | string): number {
+  return typeof bytes === 'string' ? writeSync(fd, bytes) : writeSync(fd, bytes)
+}
+
+function notRecorded(cause?: unknown): LocumError {
+  return new LocumError('internal', 'The use could not be recorded, so it did not happen.', {
+    hint: 'Look at the disk and the permissions of the audit folder.',
+    cause,
+  })
+}

@@ -1,0 +1,122 @@
+import type { Kysely } from 'kysely'
+import type { Migration } from 'kysely/migration'
+
+/** The tables of tables.ts, as the first release made them. A migration that was released never changes. */
+export const first: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    const { schema } = db
+    await schema
+      .createTable('site')
+      .addColumn('id', 'text', (c) => c.primaryKey())
+      .addColumn('url', 'text')
+      .addColumn('contact', 'text')
+      .addColumn('created_at', 'bigint', (c) => c.notNull())
+      .addColumn('stamp', 'text', (c) => c.notNull())
+      .execute()
+    await schema
+      .createTable('data_keys')
+      .addColumn('id', 'text', (c) => c.primaryKey())
+      .addColumn('wrapped', 'text', (c) => c.notNull())
+      .addColumn('created_at', 'bigint', (c) => c.notNull())
+      .execute()
+    await schema
+      .createTable('principals')
+      .addColumn('id', 'text', (c) => c.primaryKey())
+      .addColumn('kind', 'text', (c) => c.notNull())
+      .addColumn('profile', 'text')
+      .addColumn('email', 'text')
+      .addColumn('projects', 'text', (c) => c.notNull())
+      .addColumn('admin', 'integer', (c) => c.notNull())
+      .addColumn('disabled', 'integer', (c) => c.notNull())
+      .addColumn('managed_by', 'text')
+      .addColumn('version', 'bigint', (c) => c.notNull())
+      .addColumn('created_at', 'bigint', (c) => c.notNull())
+      .addColumn('stamp', 'text', (c) => c.notNull())
+      .execute()
+    await schema
+      .createTable('proxy_keys')
+      .addColumn('hash', 'text', (c) => c.primaryKey())
+      .addColumn('principal', 'text', (c) => c.notNull().references('principals.id'))
+      .addColumn('created_at', 'bigint', (c) => c.notNull())
+      .addColumn('expires_at', 'bigint')
+      .addColumn('managed_by', 'text')
+      .addColumn('stamp', 'text', (c) => c.notNull())
+      .execute()
+    await schema.createIndex('proxy_keys_principal').on('proxy_keys').column('principal').execute()
+    for (const table of ['connections', 'providers']) {
+      await schema
+        .createTable(table)
+        .addColumn('name', 'text', (c) => c.primaryKey())
+        .addColumn('definition', 'text', (c) => c.notNull())
+        .addColumn('managed_by', 'text')
+        .addColumn('version', 'bigint', (c) => c.notNull())
+        .addColumn('stamp', 'text', (c) => c.notNull())
+        .execute()
+    }
+    await schema
+      .createTable('credentials')
+      .addColumn('id', 'text', (c) => c.primaryKey())
+      .addColumn('name', 'text', (c) => c.notNull())
+      .addColumn('owner', 'text', (c) => c.notNull())
+      .addColumn('audience', 'text', (c) => c.notNull())
+      .addColumn('field_names', 'text', (c) => c.notNull())
+      .addColumn('disabled', 'integer', (c) => c.notNull())
+      .addColumn('projects', 'text', (c) => c.notNull())
+      .addColumn('managed_by', 'text')
+      .addColumn('version', 'bigint', (c) => c.notNull())
+      .addColumn('fingerprint', 'text')
+      .addColumn('sealed', 'text', (c) => c.notNull())
+      .addColumn('created_at', 'bigint', (c) => c.notNull())
+      .addColumn('changed_at', 'bigint', (c) => c.notNull())
+      .addColumn('stamp', 'text', (c) => c.notNull())
+      .execute()
+    await schema
+      .createTable('bindings')
+      .addColumn('connection', 'text', (c) => c.notNull().references('connections.name'))
+      .addColumn('scope', 'text', (c) => c.notNull())
+      .addColumn('credential', 'text', (c) => c.notNull().references('credentials.id'))
+      .addColumn('stamp', 'text', (c) => c.notNull())
+      .addPrimaryKeyConstraint('bindings_key', ['connection', 'scope'])
+      .execute()
+    await schema.createIndex('bindings_credential').on('bindings').column('credential').execute()
+    await schema
+      .createTable('grants')
+      .addColumn('key', 'text', (c) => c.primaryKey())
+      .addColumn('version', 'bigint', (c) => c.notNull())
+      .addColumn('sealed', 'text')
+      .addColumn('expires_at', 'bigint')
+      .addColumn('intended', 'bigint')
+      .addColumn('stamp', 'text', (c) => c.notNull())
+      .execute()
+    await schema
+      .createTable('certificates')
+      .addColumn('name', 'text', (c) => c.primaryKey())
+      .addColumn('version', 'bigint', (c) => c.notNull())
+      .addColumn('sealed', 'text', (c) => c.notNull())
+      .addColumn('open', 'text', (c) => c.notNull())
+      .addColumn('stamp', 'text', (c) => c.notNull())
+      .execute()
+    await schema
+      .createTable('leases')
+      .addColumn('fence', 'integer', (c) => c.primaryKey().autoIncrement())
+      .addColumn('key', 'text', (c) => c.notNull().unique())
+      .addColumn('owner', 'text', (c) => c.notNull())
+      .addColumn('expires_at', 'bigint', (c) => c.notNull())
+      .execute()
+    await schema
+      .createTable('changes')
+      .addColumn('seq', 'integer', (c) => c.primaryKey().autoIncrement())
+      .addColumn('kind', 'text', (c) => c.notNull())
+      .addColumn('id', 'text', (c) => c.notNull())
+      .execute()
+    await schema
+      .createTable('audit_checkpoints')
+      .addColumn('file', 'text', (c) => c.primaryKey())
+      .addColumn('records', 'bigint', (c) => c.notNull())
+      .addColumn('hash', 'text', (c) => c.notNull())
+      .addColumn('at', 'bigint', (c) => c.notNull())
+      .addColumn('final', 'integer', (c) => c.notNull())
+      .addColumn('signature', 'text', (c) => c.notNull())
+      .execute()
+  },
+}

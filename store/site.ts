@@ -1,0 +1,92 @@
+import { LocumError } from '../core/errors.ts'
+import type { Store } from '../core/store.ts'
+import type { Site } from '../core/words.ts'
+import { announce } from './changes.ts'
+import { column, member, parse, sealedBytes, sealedText } from './rows.ts'
+import { demandAdmin, type Session } from './session.ts'
+import type { CertificateRow, Database, SiteRow } from './tables.ts'
+
+/** Whose site it is, and its vault items. */
+export function siteRows(
+  session: Session,
+): Pick<Store, 'site' | 'setSite' | 'vaultItem' | 'addVaultItem' | 'addCheckpoint' | 'checkpoints'> {
+  const { stamps } = session
+
+  async function siteRow(db: Database): Promise<SiteRow> {
+    const row = await db.selectFrom('site').selectAll().executeTakeFirst()
+    if (!row) throw new LocumError('internal', 'The database has lost its site.')
+    return stamps.check('site', row.id, row)
+  }
+
+  return {
+    async site(): Promise<Site> {
+      const row = await siteRow(session.db)
+      return {
+        id: row.id,
+        ...member('url', row.url),
+        ...member('contact', row.contact),
+        createdAt: row.created_at,
+      }
+    },
+
+    setSite: (as, { url, contact }) =>
+      session.write(as, async (db) => {
+        const { stamp: _, ...row } = await siteRow(db)
+        const next = stamps.add('site', { ...row, url: column(url), contact: column(contact) })
+        await db.updateTable('site').set(next).where('id', '=', row.id).execute()
+        await announce(db, 'site', row.id)
+      }),
+
+    async vaultItem(as, name) {
+      demandAdmin(as)
+      const row = await vaultRow(session.db, name)
+      return row && parseVaultItem(stamps.check('certificates', name, row))
+    },
+
+    addVaultItem: (as, name, item) =>
+      session.write(as, async (db) => {
+        const there = await vaultRow(db, name)
+        if (there) return parseVaultItem(stamps.check('certificates', name, there))
+        const row = stamps.add('certificates', {
+          name,
+          version: 1,
+          sealed: sealedText(item.sealed),
+          open: JSON.stringify(item.open),
+        })
+        await db.insertInto('certificates').values(row).execute()
+        await announce(db, 'site', `vault:${name}`)
+        return parseVaultItem(row)
+      }),
+
+    async addCheckpoint({ final, ...rest }) {
+      const row = { ...rest, final: final ? 1 : 0 }
+      // The newest stands for all before it: its hash covers the whole chain up to there.
+      await session.record((db) =>
+        db
+          .insertInto('audit_checkpoints')
+          .values(row)
+          .onConflict((conflict) =>
+            conflict.column('file').doUpdateSet(row).where('audit_checkpoints.records', '<=', rest.records),
+          )
+          .execute(),
+      )
+    },
+
+    async checkpoints() {
+      const rows = await session.db.selectFrom('audit_checkpoints').selectAll().orderBy('file').execute()
+      return rows.map((row) => ({ ...row, final: row.final === 1 }))
+    },
+  }
+}
+
+function vaultRow(db: Database, name: string): Promise<CertificateRow | undefined> {
+  return db.selectFrom('certificates').selectAll().where('name', '=', name).executeTakeFirst()
+}
+
+function parseVaultItem(row: CertificateRow) {
+  return {
+    version: row.version,
+    sealed: sealedBytes(row.sealed),
+    open: parse<Record<string, string>>(row.open),
+  }
+}

@@ -1,0 +1,46 @@
+import type { Clock } from '../core/clock.ts'
+import type { Store } from '../core/store.ts'
+import { changeFeed } from './changes.ts'
+import { connectionRows } from './connections.ts'
+import { credentialRows } from './credentials.ts'
+import { grantRows } from './grants.ts'
+import { leaseRows } from './leases.ts'
+import { principalRows } from './principals.ts'
+import { Session } from './session.ts'
+import { siteRows } from './site.ts'
+import type { Stamps } from './stamps.ts'
+import type { Database } from './tables.ts'
+
+export interface StoreParts {
+  readonly connections: {
+    /** Never waits for a transaction of `writes`; for a database with a pool both are the same. */
+    readonly reads: Database
+    readonly writes: Database
+    close(): Promise<void>
+  }
+  readonly stamps: Stamps
+  readonly clock: Clock
+  /** This opening's own random name, for its leases. */
+  readonly owner: string
+}
+
+/** The store over an open database whose tables are up to date. */
+export function makeStore({ connections, stamps, clock, owner }: StoreParts): Store {
+  const session = new Session(connections, stamps, clock)
+  const closing = new AbortController()
+  const store: Store = {
+    ...siteRows(session),
+    ...principalRows(session),
+    ...connectionRows(session),
+    ...credentialRows(session),
+    ...grantRows(session),
+    ...leaseRows(session, owner, closing.signal),
+    ...changeFeed(session),
+    transact: (as, work) => session.write(as, () => work(store)),
+    async close() {
+      closing.abort()
+      await connections.close()
+    },
+  }
+  return store
+}

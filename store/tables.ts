@@ -1,0 +1,153 @@
+import type { Generated, Kysely } from 'kysely'
+
+/**
+ * The tables as kysely sees them. Times are Unix ms, flags 0 or 1, lists and objects JSON text.
+ * `stamp` is the row's seal (stamps.ts); `sealed` values are what sealing.ts makes, base64 in JSON.
+ */
+export interface Tables {
+  site: SiteRow
+  principals: PrincipalRow
+  proxy_keys: ProxyKeyRow
+  connections: ConnectionRow
+  providers: ProviderRow
+  credentials: CredentialRow
+  bindings: BindingRow
+  grants: GrantRow
+  certificates: CertificateRow
+  data_keys: DataKeyRow
+  leases: LeaseRow
+  changes: ChangeRow
+  audit_checkpoints: CheckpointRow
+}
+
+export type Database = Kysely<Tables>
+
+/** A table whose rows carry a stamp. */
+export type StampedTable = {
+  [T in keyof Tables]: Tables[T] extends { stamp: string } ? T : never
+}[keyof Tables]
+
+export interface SiteRow {
+  id: string
+  url: string | null
+  contact: string | null
+  created_at: number
+  stamp: string
+}
+
+export interface PrincipalRow {
+  id: string
+  kind: string
+  profile: string | null
+  email: string | null
+  projects: string
+  admin: number
+  disabled: number
+  managed_by: string | null
+  version: number
+  created_at: number
+  stamp: string
+}
+
+export interface ProxyKeyRow {
+  hash: string
+  principal: string
+  created_at: number
+  expires_at: number | null
+  managed_by: string | null
+  stamp: string
+}
+
+export interface ConnectionRow {
+  name: string
+  /** All of a connection but its name, version and managedBy. */
+  definition: string
+  managed_by: string | null
+  version: number
+  stamp: string
+}
+
+export interface ProviderRow {
+  name: string
+  definition: string
+  managed_by: string | null
+  version: number
+  stamp: string
+}
+
+export interface CredentialRow {
+  id: string
+  name: string
+  owner: string
+  audience: string
+  field_names: string
+  disabled: number
+  projects: string
+  managed_by: string | null
+  version: number
+  /** Keyed digest of the fields. */
+  fingerprint: string | null
+  /** An object: field name → base64 of the sealed value. */
+  sealed: string
+  created_at: number
+  changed_at: number
+  stamp: string
+}
+
+export interface BindingRow {
+  connection: string
+  scope: string
+  credential: string
+  stamp: string
+}
+
+export interface GrantRow {
+  key: string
+  version: number
+  /** Base64; null where a renewal was intended and nothing was stored yet. */
+  sealed: string | null
+  expires_at: number | null
+  /** The version that a renewal set out to replace; null when none is under way. */
+  intended: number | null
+  stamp: string
+}
+
+/** The site's vault items. */
+export interface CertificateRow {
+  name: string
+  version: number
+  sealed: string
+  /** An object of texts that are no secrets. */
+  open: string
+  stamp: string
+}
+
+export interface DataKeyRow {
+  /** 16 hex digits. */
+  id: string
+  /** Base64. */
+  wrapped: string
+  created_at: number
+}
+
+export interface LeaseRow {
+  fence: Generated<number>
+  key: string
+  owner: string
+  expires_at: number
+}
+
+export interface ChangeRow {
+  seq: Generated<number>
+  kind: string
+  id: string
+}
+
+export interface CheckpointRow {
+  file: string
+  records: number
+  hash: string
+  at: number
+  final: number
+  signature: string
+}
