@@ -220,13 +220,18 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
       upstream.socket.destroy()
       return
     }
-    this.#maskHead(head)
-    this.#status = head.status
-    const client = this.#x.takeOver(head)
-    this.#tunnel = joinTunnels(client, upstream, this.#needles, (masked) => {
-      this.#masked += masked
-      this.#finish()
-    })
+    try {
+      this.#maskHead(head)
+      const client = this.#x.takeOver(head)
+      this.#status = head.status
+      this.#tunnel = joinTunnels(client, upstream, this.#needles, (masked) => {
+        this.#masked += masked
+        this.#finish()
+      })
+    } catch (error) {
+      upstream.socket.destroy()
+      this.#refuse(error)
+    }
   }
 
   failed(error: LocumError): void {
