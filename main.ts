@@ -12,8 +12,10 @@ import { ProxyListener } from './proxy/listener.ts'
 import { Live } from './proxy/live.ts'
 import type { Room } from './proxy/room.ts'
 import { keyIsOf } from './proxy/specs.ts'
+import type { UpstreamLimits } from './proxy/upstreams/limits.ts'
 import { Upstreams } from './proxy/upstreams/upstreams.ts'
 import { connectH1 } from './proxy/wire/h1/client.ts'
+import { type Limits, limitsWith } from './proxy/wire/limits.ts'
 import { type OpenStore, openStore } from './store/open.ts'
 
 /** How long running requests may take to end when Locum stops, ms. */
@@ -30,6 +32,8 @@ export interface StartConfig {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock?: Clock
   readonly methods?: typeof methods
+  /** Bounds other than the usual ones. */
+  readonly limits?: { readonly wire?: Partial<Limits>; readonly upstreams?: Partial<UpstreamLimits> }
   /** For the operator; one line, never a secret. */
   readonly log?: (line: string) => void
 }
@@ -80,8 +84,10 @@ export async function start(config: StartConfig): Promise<Running> {
     const broker = new StoreBroker({ store, sealer, clock, directory, fetch: globalThis.fetch })
     closers.push(() => broker.close())
     const listeners: { address: string; port: number }[] = []
+    const limits = limitsWith(config.limits?.wire ?? {})
     const upstreams = new Upstreams({
-      connect: (socket) => connectH1(socket),
+      connect: (socket) => connectH1(socket, { limits }),
+      limits: config.limits?.upstreams,
       lookup: (name) => lookup(name, { all: true }),
       ownListeners: () => listeners,
     })
@@ -120,7 +126,7 @@ export async function start(config: StartConfig): Promise<Running> {
       siteUrl,
     })
     closers.push(() => consoleListener.close())
-    const proxy = new ProxyListener(room, (host) => authority.leafFor(host))
+    const proxy = new ProxyListener(room, (host) => authority.leafFor(host), limits)
     const bound = await proxy.listen(bare(proxyAddress.host), proxyAddress.port)
     listeners.push(bound, addressOfUrl(consoleListener.url))
     audit.record({ event: 'start', version: VERSION, node: process.version })

@@ -6,26 +6,24 @@ import { type Authority, openAuthority } from './certs/authority.ts'
 import type { AuthMethods } from './core/auth-method.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import { LocumError } from './core/errors.ts'
-import type { Sealer, Store } from './core/store.ts'
 import { SYSTEM } from './core/words.ts'
 import { type AuditRecord, readAudit } from './store/audit-read.ts'
 import { type AuditFault, verifyAudit } from './store/audit-verify.ts'
-import { AUDIT_SIGNING, type CheckpointedAudit } from './store/checkpoints.ts'
-import { openStore } from './store/open.ts'
+import { AUDIT_SIGNING } from './store/checkpoints.ts'
+import { type OpenOptions, type OpenStore, openStore } from './store/open.ts'
 
 export interface SiteOptions {
   /** The data folder; what is missing in it is made. */
   readonly data: string
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock?: Clock
+  /** Told of rows that were changed outside Locum, instead of failing for them. */
+  readonly onTampered?: OpenOptions['onTampered']
 }
 
 /** A site's data folder, open: what the command works on, with or without a server beside it. */
-export interface OpenSite {
+export interface OpenSite extends OpenStore {
   readonly data: string
-  readonly store: Store
-  readonly sealer: Sealer
-  readonly audit: CheckpointedAudit
   readonly methods: AuthMethods
   readonly clock: Clock
   random(bytes: number): Buffer
@@ -35,13 +33,17 @@ export interface OpenSite {
   readTrail(): AsyncGenerator<AuditRecord>
   /** What is wrong with the audit: an empty list where nothing is. */
   verifyTrail(): Promise<readonly AuditFault[]>
-  close(): Promise<void>
 }
 
 /** Throws what `openStore` throws. */
-export async function openSite({ data, env, clock = systemClock }: SiteOptions): Promise<OpenSite> {
+export async function openSite({
+  data,
+  env,
+  clock = systemClock,
+  onTampered,
+}: SiteOptions): Promise<OpenSite> {
   const random = (bytes: number) => randomBytes(bytes)
-  const { store, sealer, audit, close } = await openStore({ data, env, clock, random })
+  const { store, sealer, audit, close } = await openStore({ data, env, clock, random, onTampered })
   const trail = join(data, 'audit')
   return {
     data,
@@ -62,3 +64,5 @@ export async function openSite({ data, env, clock = systemClock }: SiteOptions):
     close,
   }
 }
+
+export type { AuditRecord }

@@ -85,18 +85,33 @@ read from standard input as one JSON object; they are never an argument:
     })
 
   const simple = [
-    ['disable', disableCredential, 'is no longer used'],
-    ['enable', enableCredential, 'is used again'],
-    ['rm', removeCredential, 'is removed'],
+    [
+      'disable',
+      disableCredential.summary,
+      (session: Session, id: string) => session.run(disableCredential, { id }),
+      'is no longer used',
+    ],
+    [
+      'enable',
+      enableCredential.summary,
+      (session: Session, id: string) => session.run(enableCredential, { id }),
+      'is used again',
+    ],
+    [
+      'rm',
+      removeCredential.summary,
+      (session: Session, id: string) => session.run(removeCredential, { id }),
+      'is removed',
+    ],
   ] as const
-  for (const [verb, operation, done] of simple) {
+  for (const [verb, summary, run, done] of simple) {
     credential
       .command(verb)
-      .description(operation.summary)
+      .description(summary)
       .argument('<id>')
       .action(async (id: string, _: unknown, command: Command) => {
         const options = command.optsWithGlobals() as GlobalOptions
-        const output = await withSite(terminal, options, ({ run }) => run<any, unknown>(operation, { id }))
+        const output: unknown = await withSite(terminal, options, (session) => run(session, id))
         terminal.write(options.json ? json(output) : `${id} ${done}.\n`)
       })
   }

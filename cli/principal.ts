@@ -11,7 +11,7 @@ import {
   showPrincipal,
 } from '../operations/principals.ts'
 import { facts, json, table, timeText } from './output.ts'
-import { type GlobalOptions, withSite } from './session.ts'
+import { type GlobalOptions, type Session, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface AddOptions extends GlobalOptions {
@@ -22,6 +22,9 @@ interface AddOptions extends GlobalOptions {
   readonly admin?: boolean
   readonly ttl?: string
 }
+
+/** A verb that takes an id: its name, what it is for, its work, what to say when it is done. */
+type Simple = readonly [string, string, (session: Session, id: string) => Promise<unknown>, string]
 
 const append = (value: string, before: readonly string[]) => [...before, value]
 
@@ -132,19 +135,34 @@ whoever can give keys must not get at a user's secrets with one.`,
       printKey(terminal, options, given, `The old keys of ${id} no longer work.`)
     })
 
-  const simple = [
-    ['disable', disablePrincipal, 'is refused until it is enabled again'],
-    ['enable', enablePrincipal, 'may call again'],
-    ['revoke', revokePrincipal, 'has no key any more'],
-  ] as const
-  for (const [verb, operation, done] of simple) {
+  const simple: readonly Simple[] = [
+    [
+      'disable',
+      disablePrincipal.summary,
+      (session, id) => session.run(disablePrincipal, { id }),
+      'is refused until it is enabled again',
+    ],
+    [
+      'enable',
+      enablePrincipal.summary,
+      (session, id) => session.run(enablePrincipal, { id }),
+      'may call again',
+    ],
+    [
+      'revoke',
+      revokePrincipal.summary,
+      (session, id) => session.run(revokePrincipal, { id }),
+      'has no key any more',
+    ],
+  ]
+  for (const [verb, summary, run, done] of simple) {
     principal
       .command(verb)
-      .description(operation.summary)
+      .description(summary)
       .argument('<id>')
       .action(async (id: string, _: unknown, command: Command) => {
         const options = command.optsWithGlobals() as GlobalOptions
-        const output = await withSite(terminal, options, ({ run }) => run<any, unknown>(operation, { id }))
+        const output: unknown = await withSite(terminal, options, (session) => run(session, id))
         terminal.write(options.json ? json(output) : `${id} ${done}.\n`)
       })
   }

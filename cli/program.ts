@@ -1,9 +1,13 @@
 import { Command, CommanderError, Option } from 'commander'
 import { asLocumError, type LocumError } from '../core/errors.ts'
 import { applyCommands } from './apply.ts'
+import { auditCommand } from './audit.ts'
+import { caCommand } from './ca.ts'
 import { connectionCommand } from './connection.ts'
 import { credentialCommand } from './credential.ts'
+import { explainCommand } from './explain.ts'
 import { principalCommand } from './principal.ts'
+import { serveCommand } from './serve.ts'
 import { siteCommand } from './site.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -35,10 +39,14 @@ First steps:
   $ locum COMMAND --help                    more on each`,
     )
   for (const command of [
+    serveCommand(terminal),
     ...applyCommands(terminal),
     principalCommand(terminal),
     connectionCommand(terminal),
     credentialCommand(terminal),
+    explainCommand(terminal),
+    auditCommand(terminal),
+    caCommand(terminal),
     siteCommand(terminal),
   ]) {
     root.addCommand(command)

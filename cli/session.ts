@@ -1,7 +1,7 @@
 import type { TSchema } from 'typebox'
 import { LOCAL } from '../core/words.ts'
 import { type Context, type Operation, runOperation } from '../operations/operation.ts'
-import { type OpenSite, openSite } from '../site.ts'
+import { type OpenSite, openSite, type SiteOptions } from '../site.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The options that every verb takes. */
@@ -34,10 +34,11 @@ function contextOf(site: OpenSite, terminal: Terminal): Context {
 /** Opens the data folder, works, and closes it whatever happens. */
 export async function withSite<T>(
   terminal: Terminal,
-  { data }: Pick<GlobalOptions, 'data'>,
+  options: Pick<SiteOptions, 'data' | 'onTampered'>,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const site = await openSite({ data, env: terminal.env })
+  const { data, onTampered } = options
+  const site = await openSite({ data, env: terminal.env, onTampered })
   try {
     const context = contextOf(site, terminal)
     return await work({ site, run: (operation, input) => runOperation(context, operation, input) })

@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { LocumError } from '../core/errors.ts'
 
 /** The terminal, or what stands in for one. */
@@ -15,6 +16,8 @@ export interface Terminal {
   note(line: string): void
   /** All of standard input. Throws bad_request beyond 1 MiB. */
   readInput(): Promise<string>
+  /** Resolves when the program is told to stop (SIGINT, SIGTERM); a second time ends it at once. */
+  untilStopped(): Promise<void>
 }
 
 /** Bytes. */
@@ -46,5 +49,16 @@ export function processTerminal(): Terminal {
       }
       return Buffer.concat(chunks).toString('utf8')
     },
+    untilStopped: () =>
+      new Promise((resolve) => {
+        let told = false
+        for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+          process.on(signal, () => {
+            if (told) process.exit(128 + constants.signals[signal])
+            told = true
+            resolve()
+          })
+        }
+      }),
   }
 }

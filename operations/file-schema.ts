@@ -91,7 +91,6 @@ export const FileSchema = closed(
       closed({
         proxy: Type.Optional(ListenAddress),
         console: Type.Optional(ListenAddress),
-        allowPlaintextListener: Type.Optional(Type.Boolean()),
       }),
     ),
     identity: Type.Optional(closed({ default: Type.Optional(PrincipalId) })),

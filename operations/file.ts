@@ -182,9 +182,12 @@ async function readCredentials(value: FileValue, reading: Reading): Promise<Desi
   for (const [i, entry] of (value.credentials ?? []).entries()) {
     const path = ['credentials', String(i)]
     refuseOpenSecrets(value, entry, path, reading)
-    const fields = await readFields(entry.fields, reading.env, reading.readText, (within, says) =>
-      reading.problem([...path, 'fields', ...within], says),
-    )
+    let sound = true
+    const fields = await readFields(entry.fields, reading.env, reading.readText, (within, says) => {
+      sound = false
+      reading.problem([...path, 'fields', ...within], says)
+    })
+    if (!sound) continue
     read.push({
       path,
       connection: entry.connection,

@@ -22,7 +22,7 @@ export async function giveKey(
  * fields are dropped, since nothing may ever bring them back. Returns the credentials' ids.
  */
 export async function suspendOwn(
-  { as, store, clock }: Pick<Context, 'as' | 'store' | 'clock'>,
+  { as, store, clock, audit }: Pick<Context, 'as' | 'store' | 'clock' | 'audit'>,
   principal: Pick<PrincipalRecord, 'id' | 'kind'>,
 ): Promise<string[]> {
   if (principal.kind !== 'user') return []
@@ -37,6 +37,14 @@ export async function suspendOwn(
       disabled: true,
       version: credential.version + 1,
       changedAt: clock.now(),
+    })
+    audit.record({
+      event: 'change',
+      caller: as.id,
+      via: as.via,
+      operation: 'credential.suspend',
+      subject: credential.id,
+      outcome: 'done',
     })
     suspended.push(credential.id)
   }

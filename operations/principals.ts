@@ -21,7 +21,11 @@ export interface GivenKey {
 
 const One = closed({ id: PrincipalId })
 
-async function find({ as, store }: Context, id: string): Promise<PrincipalRecord> {
+/** Throws bad_request where there is none of that id. */
+export async function findPrincipal(
+  { as, store }: Pick<Context, 'as' | 'store'>,
+  id: string,
+): Promise<PrincipalRecord> {
   const record = await store.principal(as, id)
   if (record) return record
   const meant = nearest(
@@ -92,7 +96,7 @@ export const showPrincipal = defineOperation({
   input: One,
   who: administrators,
   async run(context, { id }): Promise<PrincipalView> {
-    return view(context, await find(context, id))
+    return view(context, await findPrincipal(context, id))
   },
 })
 
@@ -104,7 +108,7 @@ export const rotatePrincipalKey = defineOperation({
   subject: ({ id }) => id,
   async run(context, { id, ttl }): Promise<GivenKey> {
     const { as, store } = context
-    const record = await find(context, id)
+    const record = await findPrincipal(context, id)
     await store.removeKeys(as, id)
     const suspended = as.id === id && as.via !== 'local' ? [] : await suspendOwn(context, record)
     warnSuspended(context, id, suspended)
@@ -120,7 +124,7 @@ function switchPrincipal(verb: 'disable' | 'enable', summary: string) {
     who: administrators,
     subject: ({ id }) => id,
     async run(context, { id }): Promise<PrincipalRecord> {
-      const { version, createdAt, ...record } = await find(context, id)
+      const { version, createdAt, ...record } = await findPrincipal(context, id)
       return context.store.putPrincipal(context.as, { ...record, disabled: verb === 'disable' })
     },
   })
@@ -136,7 +140,39 @@ export const revokePrincipal = defineOperation({
   who: administrators,
   subject: ({ id }) => id,
   async run(context, { id }): Promise<{ id: string; revoked: number }> {
-    await find(context, id)
+    await findPrincipal(context, id)
     return { id, revoked: await context.store.removeKeys(context.as, id) }
   },
+})
+
+/** The id of the administrator that the first start makes. */
+const FIRST_ADMINISTRATOR = 'admin'
+
+/** Undefined where there is an administrator already, or somebody else of that id. */
+export const addFirstAdministrator = defineOperation({
+  name: 'principal.first',
+  summary: 'Add the administrator of a new installation',
+  input: closed({}),
+  who: administrators,
+  subject: () => FIRST_ADMINISTRATOR,
+  changed: (given: GivenKey | undefined) => given !== undefined,
+  async run(context): Promise<GivenKey | undefined> {
+    const { as, store } = context
+    const id = FIRST_ADMINISTRATOR
+    const known = await store.principals(as)
+    if (known.some((principal) => principal.admin || principal.id === id)) return undefined
+    await store.putPrincipal(as, { id, kind: 'user', projects: [], admin: true, disabled: false })
+    const suspended = await suspendOwn(context, { id, kind: 'user' })
+    return { id, ...(await giveKey(context, id, undefined)), suspended }
+  },
+})
+
+/** Undoes `principal.first` where its key could not be handed over. */
+export const dropFirstAdministrator = defineOperation({
+  name: 'principal.first-undone',
+  summary: 'Remove an administrator whose key nobody has seen',
+  input: closed({}),
+  who: administrators,
+  subject: () => FIRST_ADMINISTRATOR,
+  run: ({ as, store }): Promise<void> => store.removePrincipal(as, FIRST_ADMINISTRATOR),
 })

@@ -12,6 +12,7 @@ import { recordRefusal } from './records.ts'
 import { codeOfFault, refusalOf } from './refusal.ts'
 import type { Room, Session } from './room.ts'
 import { type ServerConnectionHandle, serveH1 } from './wire/h1/server.ts'
+import type { Limits } from './wire/limits.ts'
 import { Fields, type ServerExchange, type ServerHandler, type Tunnel } from './wire/message.ts'
 
 /** Established client connections that wait to be accepted. */
@@ -21,14 +22,16 @@ const BACKLOG = 511
 export class ProxyListener {
   readonly #room: Room
   readonly #leafFor: (host: string) => SecureContext
+  readonly #limits: Readonly<Limits>
   readonly #server: Server
   readonly #connections = new Set<ServerConnectionHandle<Session>>()
   readonly #handler: ServerHandler<Session>
   #closing = false
 
-  constructor(room: Room, leafFor: (host: string) => SecureContext) {
+  constructor(room: Room, leafFor: (host: string) => SecureContext, limits: Readonly<Limits>) {
     this.#room = room
     this.#leafFor = leafFor
+    this.#limits = limits
     this.#handler = {
       request: (x) => this.#request(x),
       malformed: (fault, session) => {
@@ -80,7 +83,7 @@ export class ProxyListener {
   }
 
   #serve(socket: Socket, session: Session, rest: Buffer | undefined): ServerConnectionHandle<Session> {
-    const connection = serveH1(socket, session, this.#handler, { rest })
+    const connection = serveH1(socket, session, this.#handler, { rest, limits: this.#limits })
     this.#connections.add(connection)
     connection.onclose = () => this.#connections.delete(connection)
     if (this.#closing) connection.closeWhenIdle()

@@ -11,6 +11,8 @@ export interface AuditLine {
   readonly line: number
   /** Without its newline. */
   readonly text: string
+  /** False for a last line that no newline ends. */
+  readonly whole: boolean
 }
 
 /** A line that is a record. `seq` is its number in its file, `at` its time (ISO 8601, UTC, ms). */
@@ -38,9 +40,9 @@ export async function* auditLines(folder: string, file: string): AsyncGenerator<
   for await (const chunk of input) {
     const texts = (rest + chunk).split('\n')
     rest = texts.pop() as string
-    for (const text of texts) yield { file, line: ++line, text }
+    for (const text of texts) yield { file, line: ++line, text, whole: true }
   }
-  if (rest !== '') yield { file, line: ++line, text: rest }
+  if (rest !== '') yield { file, line: ++line, text: rest, whole: false }
 }
 
 /**

@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { AuditCheckpoint } from '../core/store.ts'
 import { chainStart, chainStep, splitLine } from './audit-chain.ts'
 import { auditFiles, auditLines, parseRecord } from './audit-read.ts'
-import { isSigned } from './checkpoints.ts'
+import { isSigned, isSignedStart } from './checkpoints.ts'
 
 /** What is wrong, where, and in words for people. */
 export interface AuditFault {
@@ -22,6 +22,9 @@ export interface AuditFault {
   readonly text: string
 }
 
+/** ms within which a process has stored its file's first checkpoint. */
+const FIRST_CHECKPOINT = 5_000
+
 /**
  * Follows every file's chain and holds it against the checkpoints (those in the store, and any that
  * were exported before: several for one file are all held). Finds an edit, a deletion, a reordering,
@@ -39,20 +42,19 @@ export async function verifyAudit(
   const signed = new Map<string, AuditCheckpoint[]>()
   for (const checkpoint of checkpoints) {
     const { file } = checkpoint
-    const at = new Date(checkpoint.at).toISOString()
     if (isSigned(checkpoint, key)) signed.set(file, [...(signed.get(file) ?? []), checkpoint])
     else
       faults.push({
         kind: 'bad-signature',
         file,
-        text: `The checkpoint of ${at} is not signed by this site.`,
+        text: 'A checkpoint of the file is not signed by this site.',
       })
   }
   const files = await auditFiles(folder)
   for (const file of files) {
     const known = signed.get(file)
     signed.delete(file)
-    faults.push(...(await verifyFile(folder, file, known)))
+    faults.push(...(await verifyFile(folder, file, known, key)))
   }
   for (const [file, [checkpoint]] of signed) {
     const records = `${checkpoint?.records} record${checkpoint?.records === 1 ? '' : 's'}`
@@ -65,23 +67,31 @@ async function verifyFile(
   folder: string,
   file: string,
   checkpoints: readonly AuditCheckpoint[] | undefined,
+  key: KeyObject,
 ): Promise<AuditFault[]> {
   const faults: AuditFault[] = []
   const hashes = new Map(checkpoints?.map((each) => [each.records, each.hash]))
   const end = checkpoints?.find((each) => each.final)?.records ?? Number.POSITIVE_INFINITY
   let before: string | undefined
   let count = 0
-  for await (const { line, text } of auditLines(folder, file)) {
+  let first: number | undefined
+  let last = 0
+  for await (const { line, text, whole } of auditLines(folder, file)) {
     count = line
     const found = (kind: AuditFault['kind'], words: string) => faults.push({ kind, file, line, text: words })
     const split = splitLine(text)
     const record = parseRecord(text)
     if (!split || !record) {
-      found('not-a-record', 'The line is not a record.')
+      const torn = 'The last line is not whole: the machine stopped while it was written, or it was cut.'
+      found('not-a-record', whole ? 'The line is not a record.' : torn)
       before = undefined
       continue
     }
-    if (line === 1) before = chainStart(String(record.site), file)
+    if (line === 1) {
+      before = chainStart(String(record.site), file)
+      if (isSignedStart(before, record.signature, key)) first = Date.parse(record.at)
+    }
+    last = Date.parse(record.at)
     const follows = before === undefined || chainStep(before, split.record) === split.hash
     if (record.seq !== line)
       found('out-of-order', `The record is number ${record.seq}, and stands at ${line}.`)
@@ -92,11 +102,13 @@ async function verifyFile(
     }
     before = split.hash
   }
-  if (!checkpoints && count > 0) {
+  // A process that is killed with its first records has stored no checkpoint yet.
+  const young = first !== undefined && last - first < FIRST_CHECKPOINT
+  if (!checkpoints && count > 0 && !young) {
     faults.push({
       kind: 'unknown-file',
       file,
-      text: 'No checkpoint knows the file: it was put there, or its process was killed with its first record.',
+      text: 'No checkpoint knows the file: it was put there, or the store was changed.',
     })
   }
   const most = Math.max(0, ...hashes.keys())

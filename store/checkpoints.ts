@@ -44,7 +44,13 @@ function signedBytes({ at, file, final, hash, records }: Omit<AuditCheckpoint, '
 
 /** Whether the site's key has signed exactly this. */
 export function isSigned(checkpoint: AuditCheckpoint, publicKey: KeyObject): boolean {
-  return verify(null, signedBytes(checkpoint), publicKey, Buffer.from(checkpoint.signature, 'base64'))
+  return verify(null, signedBytes(checkpoint), publicKey, Buffer.from(String(checkpoint.signature), 'base64'))
+}
+
+/** Whether the site's key has signed this start of a file's chain. */
+export function isSignedStart(start: string, signature: unknown, publicKey: KeyObject): boolean {
+  if (typeof signature !== 'string') return false
+  return verify(null, Buffer.from(start, 'latin1'), publicKey, Buffer.from(signature, 'base64'))
 }
 
 export interface CheckpointedAudit extends Audit {
@@ -54,7 +60,7 @@ export interface CheckpointedAudit extends Audit {
 
 /** The audit of this process, joined to the store by signed checkpoints. */
 export function openAudit(
-  options: AuditOptions,
+  options: Omit<AuditOptions, 'signStart'>,
   store: Pick<Store, 'addCheckpoint'>,
   key: KeyObject,
   clock: Clock,
@@ -65,7 +71,8 @@ export function openAudit(
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> = Promise.resolve()
 
-  const file = new AuditFile(options, () => {
+  const signStart = (start: string) => sign(null, Buffer.from(start, 'latin1'), key).toString('base64')
+  const file = new AuditFile({ ...options, signStart }, () => {
     const wait = begun ? EVERY : 0
     begun = true
     schedule(wait)

@@ -107,7 +107,7 @@ async function openKeyring(connections: Connections, surroundings: Surroundings)
 async function readKeyring(db: Database, { data, env, random }: Surroundings): Promise<Keyring | undefined> {
   const site = await db.selectFrom('site').select('id').executeTakeFirst()
   const rows = await db.selectFrom('data_keys').selectAll().execute()
-  if (!site && rows.length === 0) return undefined
+  if (!site && rows.length === 0 && (await isEmpty(db))) return undefined
   if (!site || rows.length === 0) {
     throw new LocumError('internal', `The database has lost its ${site ? 'data keys' : 'site'}.`, {
       hint: 'It was changed outside Locum: restore it from a backup.',
@@ -116,6 +116,13 @@ async function readKeyring(db: Database, { data, env, random }: Surroundings): P
   const keyring = new Keyring(site.id, findMasterKey({ env, data, random, mayMake: false }))
   keyring.load(rows)
   return keyring
+}
+
+async function isEmpty(db: Database): Promise<boolean> {
+  for (const table of ['certificates', 'principals', 'connections', 'credentials'] as const) {
+    if (await db.selectFrom(table).select('stamp').limit(1).executeTakeFirst()) return false
+  }
+  return true
 }
 
 async function makeSite(db: Database, { data, env, clock, random }: Surroundings): Promise<Keyring> {

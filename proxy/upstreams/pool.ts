@@ -91,7 +91,7 @@ export class Pool {
       this.drop(line)
       return
     }
-    const next = first(this.queue)
+    const next = this.queue.size === 0 ? undefined : first(this.queue)
     if (next === undefined) {
       this.#rest(line)
       return

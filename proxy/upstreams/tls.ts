@@ -1,4 +1,10 @@
-import { type ConnectionOptions, connect as connectTls, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
+import {
+  type ConnectionOptions,
+  connect as connectTls,
+  createSecureContext,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls'
 import { isAddress } from '../../core/destination.ts'
 import type { UpstreamLimits } from './limits.ts'
 import { sameUpstream, type UpstreamSpec } from './spec.ts'

@@ -27,6 +27,15 @@ const P256 = { name: 'ECDSA', namedCurve: 'P-256' }
 const HOUR = 60 * 60 * 1000
 const DAY = 24 * HOUR
 
+const placeOfKey = {
+  table: 'certificates',
+  row: 'ca',
+  field: 'privateKey',
+  version: 1,
+  owner: 'site',
+  audience: [],
+}
+
 t.test('a client that trusts the CA accepts a leaf for its own name and for no other', async (t) => {
   const authority = await openAuthority(...(await newSite(t)), movableClock())
   const ca = authority.certificatePem
@@ -327,16 +336,34 @@ t.test('a certificate or key that was exchanged in the store is refused', async 
   if (!item) throw new Error('the vault has no CA')
 
   const other = await openAuthority(...(await newSite(t, join(t.testdirName, 'other'))), clock)
-  const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify'])
-  const plain = await x509.X509CertificateGenerator.createSelfSigned({ name: 'CN=plain', keys })
-  for (const [name, certificate] of Object.entries({
+  // Certificates for the CA's own key: one that makes it no CA, and one that somebody else has signed.
+  const der = Uint8Array.from(sealer.open(placeOfKey, item.sealed))
+  const ownKey = await webcrypto.subtle.importKey('pkcs8', der, P256, true, ['sign'])
+  const ownPublic = await new x509.X509Certificate(item.open.certificate ?? '').publicKey.export()
+  const strange = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify'])
+  const name = 'CN=changed'
+  const ca = [new x509.BasicConstraintsExtension(true, 0, true)]
+  const own = { privateKey: ownKey, publicKey: ownPublic }
+  const plain = await x509.X509CertificateGenerator.createSelfSigned({ name, keys: own })
+  const foreign = await x509.X509CertificateGenerator.create({
+    subject: name,
+    issuer: name,
+    publicKey: ownPublic,
+    signingKey: strange.privateKey,
+    extensions: ca,
+  })
+  const sound = await x509.X509CertificateGenerator.createSelfSigned({ name, keys: own, extensions: ca })
+  const withCertificate = (certificate: string) =>
+    openAuthority({ ...store, vaultItem: async () => ({ ...item, open: { certificate } }) }, sealer, clock)
+  t.ok(await withCertificate(sound.toString('pem')), 'one that its own key has signed would do')
+  for (const [why, certificate] of Object.entries({
     "another CA's certificate": other.certificatePem,
     'a certificate that is no CA': plain.toString('pem'),
+    'a certificate that another key has signed': foreign.toString('pem'),
     'no certificate': '',
     'a text that is none': randomUUID(),
   })) {
-    const changed = { ...store, vaultItem: async () => ({ ...item, open: { certificate } }) }
-    await t.rejects(openAuthority(changed, sealer, clock), { code: 'internal' }, name)
+    await t.rejects(withCertificate(certificate), { code: 'internal' }, why)
   }
   const bytes = Uint8Array.from(item.sealed)
   bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1
@@ -355,15 +382,7 @@ t.test('the private key lies nowhere in the data folder in a form that can be re
   authority.leafFor('api.example.com')
   const item = await store.vaultItem(SYSTEM, 'ca')
   if (!item) throw new Error('the vault has no CA')
-  const place = {
-    table: 'certificates',
-    row: 'ca',
-    field: 'privateKey',
-    version: 1,
-    owner: 'site',
-    audience: [],
-  }
-  const der = sealer.open(place, item.sealed)
+  const der = sealer.open(placeOfKey, item.sealed)
   const { d = '' } = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }).export({ format: 'jwk' })
   const number = Buffer.from(d, 'base64url')
   const forms = [number, d, number.toString('hex'), der.toString('base64').slice(0, -2), 'PRIVATE KEY']
@@ -372,7 +391,7 @@ t.test('the private key lies nowhere in the data folder in a form that can be re
   t.ok(bytes.includes('BEGIN CERTIFICATE'), 'the certificate is in what was read')
   for (const form of forms) t.notOk(bytes.includes(form))
   t.throws(
-    () => sealer.open({ ...place, row: 'other' }, item.sealed),
+    () => sealer.open({ ...placeOfKey, row: 'other' }, item.sealed),
     { code: 'internal' },
     'it opens at its place alone',
   )

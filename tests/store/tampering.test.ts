@@ -36,7 +36,11 @@ const ROW_CHANGED = {
 
 t.test('a row that was changed outside yields no use, loudly', async (t) => {
   const swap = (table: string, key: string, a: string, b: string) =>
-    `UPDATE ${table} SET ${key} = CASE ${key} WHEN '${a}' THEN '${b}' ELSE '${a}' END`
+    [
+      [a, ''],
+      [b, a],
+      ['', b],
+    ].map(([from, to]) => `UPDATE ${table} SET ${key} = '${to}' WHERE ${key} = '${from}'`)
   const bound = (scope: Scope) => (o: Opened) => o.store.bound(SYSTEM, 'stripe', [scope, 'shared'])
   const cases: [title: string, edits: string[], use: (o: Opened) => Promise<unknown>][] = [
     [
@@ -68,16 +72,12 @@ t.test('a row that was changed outside yields no use, loudly', async (t) => {
       bound('user:ada'),
     ],
     ['a credential shared', [`UPDATE credentials SET projects = '["x"]'`], bound('user:ada')],
-    ['a credential enabled', ['UPDATE credentials SET disabled = 1 - disabled'], bound('user:ada')],
     [
-      'two credentials swapped',
-      [
-        "UPDATE credentials SET id = 'x' WHERE id = 'ada'",
-        "UPDATE credentials SET id = 'ada' WHERE id = 'bob'",
-        "UPDATE credentials SET id = 'bob' WHERE id = 'x'",
-      ],
+      'a credential disabled or enabled',
+      ['UPDATE credentials SET disabled = 1 - disabled'],
       bound('user:ada'),
     ],
+    ['two credentials swapped', swap('credentials', 'id', 'ada', 'bob'), bound('user:ada')],
     [
       'sealed fields swapped',
       ["UPDATE credentials SET sealed = (SELECT sealed FROM credentials WHERE id = 'bob') WHERE id = 'ada'"],
@@ -90,7 +90,7 @@ t.test('a row that was changed outside yields no use, loudly', async (t) => {
     ],
     [
       'two connections swapped',
-      [swap('connections', 'name', 'stripe', 'crm')],
+      swap('connections', 'name', 'stripe', 'crm'),
       (o) => o.store.connection(SYSTEM, 'stripe'),
     ],
     [
@@ -190,7 +190,9 @@ t.test('a list leaves changed rows out and tells of each, or throws where nobody
     'credentials ada',
     'bindings stripe for user:bob',
   ])
-  for (const [name, list] of Object.entries(lists(silent))) await t.rejects(list(), ROW_CHANGED, name)
+  for (const [name, list] of Object.entries<() => Promise<unknown>>(lists(silent))) {
+    await t.rejects(list(), ROW_CHANGED, name)
+  }
 })
 
 t.test('even where a stamp could be forged, owner and audience decide whether a field opens', async (t) => {

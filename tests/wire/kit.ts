@@ -3,13 +3,13 @@ import http from 'node:http'
 import net from 'node:net'
 import { connectH1 } from '../../proxy/wire/h1/client.ts'
 import { type ServerConnectionHandle, serveH1 } from '../../proxy/wire/h1/server.ts'
-import { type Limits, LIMITS } from '../../proxy/wire/limits.ts'
+import { LIMITS, type Limits } from '../../proxy/wire/limits.ts'
 import {
   type ClientConnection,
   Fields,
   type ResponseHead,
   type ServerExchange,
-  type WireError,
+  WireError,
 } from '../../proxy/wire/message.ts'
 
 interface Teardown {
@@ -44,7 +44,7 @@ export class RawPeer {
 
   constructor(socket: net.Socket) {
     this.socket = socket
-    socket.on('data', (bytes) => this.#note(() => (this.received += bytes.latin1Slice())))
+    socket.on('data', (bytes) => this.#note(() => (this.received += (bytes as Buffer).toString('latin1'))))
     socket.on('end', () => this.#note(() => (this.ended = true)))
     socket.on('close', () => this.#note(() => (this.closed = this.ended = true)))
     socket.on('error', () => {})
@@ -110,7 +110,11 @@ export interface Relay {
 }
 
 /** The least that joins the two sides: each request to one origin, upgrades included. */
-export async function startRelay(t: Teardown, origin: number, limits: Readonly<Limits> = LIMITS): Promise<Relay> {
+export async function startRelay(
+  t: Teardown,
+  origin: number,
+  limits: Readonly<Limits> = LIMITS,
+): Promise<Relay> {
   const relay: Relay = {
     port: 0,
     handles: new Set(),
@@ -118,6 +122,11 @@ export async function startRelay(t: Teardown, origin: number, limits: Readonly<L
     faults: [],
     upstreams: new Set(),
     dialled: 0,
+  }
+  const refuse = (exchange: ServerExchange<null>, fault: unknown): void => {
+    if (!(fault instanceof WireError)) throw fault
+    relay.faults.push(fault)
+    exchange.sendWhole(answer(400), fault.fault)
   }
   const connect = (use: (connection: ClientConnection) => void, fail: () => void): void => {
     const kept = relay.idle.pop()
@@ -152,18 +161,23 @@ export async function startRelay(t: Teardown, origin: number, limits: Readonly<L
           return
         }
         exchange.onabort = () => connection.destroy()
-        connection.send(exchange.head, exchange.body, {
-          informational: (head) => exchange.sendInformational(head),
-          response: (head, body) => body.start(exchange.sendHead(head)),
-          upgraded: (head, upstream) => {
-            const client = exchange.takeOver(head)
-            join(client.socket as net.Socket, client.rest, upstream.socket as net.Socket, upstream.rest)
-          },
-          failed: (fault) => {
-            relay.faults.push(fault)
-            exchange.sendWhole(answer(fault.fault === 'malformed' ? 502 : 503), fault.fault)
-          },
-        })
+        try {
+          connection.send(exchange.head, exchange.body, {
+            informational: (head) => exchange.sendInformational(head),
+            response: (head, body) => body.start(exchange.sendHead(head)),
+            upgraded: (head, upstream) => {
+              const client = exchange.takeOver(head)
+              join(client.socket as net.Socket, client.rest, upstream.socket as net.Socket, upstream.rest)
+            },
+            failed: (fault) => {
+              relay.faults.push(fault)
+              exchange.sendWhole(answer(fault.phase === 'body' ? 400 : 502), fault.fault)
+            },
+          })
+        } catch (fault) {
+          connection.destroy()
+          refuse(exchange, fault)
+        }
       },
       () => exchange.sendWhole(answer(502), 'refused'),
     )
@@ -205,7 +219,10 @@ export async function eventually(holds: () => boolean, what: string): Promise<vo
 }
 
 /** An origin of node:http on a free port. */
-export async function startOrigin(t: Teardown, serve: http.RequestListener): Promise<{ port: number; server: http.Server }> {
+export async function startOrigin(
+  t: Teardown,
+  serve: http.RequestListener,
+): Promise<{ port: number; server: http.Server }> {
   const server = http.createServer(serve)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -240,4 +257,14 @@ export async function ask(
     trailers: response.trailers,
     text: Buffer.concat(pieces).toString(),
   }
+}
+
+/** An origin that speaks in bytes: each connection is given to the script, which may end early. */
+export function startRaw(t: Teardown, script: (peer: RawPeer) => Promise<unknown>): Promise<number> {
+  return listen(t, (socket) => {
+    const peer = new RawPeer(socket)
+    script(peer).catch((fault) => {
+      if (!peer.ended) throw fault
+    })
+  })
 }

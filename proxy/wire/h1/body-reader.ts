@@ -56,6 +56,11 @@ export class BodyReader implements BodySource {
     return (this.started || this.discarded) && !this.#stalled
   }
 
+  /** Somebody takes them. */
+  get wanted(): boolean {
+    return this.started && !this.discarded
+  }
+
   /** Certainly more than would be drained. */
   get oversize(): boolean {
     return this.#remaining > this.#budget

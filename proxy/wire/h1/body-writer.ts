@@ -52,7 +52,7 @@ export class BodyWriter implements BodySink {
     const chunked = this.#framing === CHUNKED
     const channel = this.#channel
     if (this.#text.length + size <= channel.limits.joinBytes) {
-      const piece = bytes.latin1Slice(0, size)
+      const piece = bytes.toString('latin1', 0, size)
       this.#join(chunked ? `${size.toString(16)}\r\n${piece}\r\n` : piece)
       return !channel.full
     }

@@ -21,7 +21,8 @@ export interface ClientOptions {
 
 /**
  * Speaks HTTP/1.1 as a client on a socket that is connected. A response is whole before `onidle`:
- * from then on whoever sent the request has nothing to do with the connection any more.
+ * from then on whoever sent the request has nothing to do with the connection any more. A fault of
+ * phase `body` in `failed` is the request body's own, as its source told it; any other the upstream's.
  */
 export function connectH1(socket: Socket | Duplex, options: ClientOptions = {}): ClientConnection {
   return new UpstreamConnection(socket, options)

@@ -63,7 +63,7 @@ export class Exchange<S> implements ServerExchange<S>, BodyChannel {
     const text = this.#headText(head, bodiless ? NONE : LENGTH, length)
     this.#begun = true
     if (bodiless || bytes.length === 0) connection.sendText(text)
-    else if (bytes.length <= connection.limits.joinBytes) connection.sendText(text + bytes.latin1Slice())
+    else if (bytes.length <= connection.limits.joinBytes) connection.sendText(text + bytes.toString('latin1'))
     else connection.sendPiece(text, bytes, '')
     this.bodyWritten()
   }

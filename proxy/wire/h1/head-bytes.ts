@@ -32,12 +32,12 @@ export class HeadBytes {
     }
     if (end + 4 > maxBytes) throw tooLarge()
     this.rest = end + 4 === chunk.length ? undefined : chunk.subarray(end + 4)
-    return chunk.latin1Slice(0, end + 4)
+    return chunk.toString('latin1', 0, end + 4)
   }
 
   /** The bytes that were gathered and do not make a head yet. */
   first(count: number): string {
-    return this.#kept?.latin1Slice(0, Math.min(count, this.#size)) ?? ''
+    return this.#kept?.toString('latin1', 0, Math.min(count, this.#size)) ?? ''
   }
 
   #join(chunk: Buffer, maxBytes: number): string | undefined {
@@ -51,7 +51,7 @@ export class HeadBytes {
     this.rest = size - before === chunk.length ? undefined : chunk.subarray(size - before)
     this.#kept = undefined
     this.#size = 0
-    return kept.latin1Slice(0, size)
+    return kept.toString('latin1', 0, size)
   }
 
   /** Keeps no more of a chunk than a head can have. */

@@ -78,7 +78,7 @@ export function nameOf(spelled: string): Name {
   const lower = spelled.toLowerCase()
   const learnt = { lower, kind: KINDS.get(lower) ?? PLAIN }
   // A slice of a head keeps the whole head alive, so the copy that stays is made afresh.
-  return known.size < bound ? remember(Buffer.from(spelled, 'latin1').latin1Slice(), learnt) : learnt
+  return known.size < bound ? remember(Buffer.from(spelled, 'latin1').toString('latin1'), learnt) : learnt
 }
 
 /** As `nameOf`, for a name of unknown origin; undefined where it is not a token. */

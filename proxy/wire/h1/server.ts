@@ -83,7 +83,7 @@ export class ServerConnection<S> extends Connection implements ServerConnectionH
       this.#closing ||
       (this.peerEnded && this.held === undefined) ||
       // Whether a body that was never asked for still comes cannot be known (RFC 9110 §10.1.1).
-      (this.#state === BODY && reader !== undefined && !reader.started && (interim || reader.oversize))
+      (this.#state === BODY && reader !== undefined && !reader.wanted && (interim || reader.oversize))
     )
       this.#persistent = false
     if (!this.#persistent) return 'close'
@@ -101,7 +101,9 @@ export class ServerConnection<S> extends Connection implements ServerConnectionH
       else this.pump()
     } else if (this.#state === ANSWER) {
       this.#proceed()
-      if (this.#state === HEAD) this.pump()
+      // The next request of a pipeline waits until the response's connection is back in its pool.
+      if (this.held !== undefined) process.nextTick(() => this.pump())
+      else this.pump()
     }
   }
 
@@ -230,7 +232,7 @@ export class ServerConnection<S> extends Connection implements ServerConnectionH
   #refuse(fault: WireError): void {
     const { head, body } = this.#handler.malformed(fault, this.session)
     const bytes = Buffer.from(body)
-    this.sendText(writeResponseHead(head, LENGTH, bytes.length, 'close') + bytes.latin1Slice())
+    this.sendText(writeResponseHead(head, LENGTH, bytes.length, 'close') + bytes.toString('latin1'))
     this.#finish()
   }
 

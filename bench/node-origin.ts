@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs'
+import { createServer, type RequestListener } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
+import { LARGE, LARGE_SIZE, SMALL_BODY } from './origin.ts'
+import { SECRET } from './workloads.ts'
+
+/** The origin where there is no nginx: `node-origin.ts HTTP-PORT HTTPS-PORT CERT KEY`. */
+const [httpPort, httpsPort, cert, key] = process.argv.slice(2) as [string, string, string, string]
+const block = Buffer.alloc(256 * 1024)
+
+const answer: RequestListener = (request, response) => {
+  if (request.headers.authorization !== `Bearer ${SECRET}`) {
+    response.writeHead(401, { 'content-length': 0 }).end()
+  } else if (request.url?.endsWith(LARGE)) {
+    response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': LARGE_SIZE })
+    let rest = LARGE_SIZE
+    const push = (): void => {
+      while (rest > 0) {
+        rest -= block.length
+        if (!response.write(block)) {
+          response.once('drain', push)
+          return
+        }
+      }
+      response.end()
+    }
+    push()
+  } else {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': SMALL_BODY.length })
+    response.end(SMALL_BODY)
+  }
+}
+
+const plain = createServer({ keepAliveTimeout: 3_600_000 }, answer).listen(Number(httpPort), '127.0.0.1')
+createSecureServer(
+  { keepAliveTimeout: 3_600_000, cert: readFileSync(cert), key: readFileSync(key) },
+  answer,
+).listen(Number(httpsPort), '127.0.0.1', () => {
+  if (plain.listening) process.send?.('ready')
+  else plain.once('listening', () => process.send?.('ready'))
+})

@@ -1,0 +1,131 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { Command, InvalidArgumentError } from 'commander'
+import { LocumError } from '../core/errors.ts'
+import type { AuditRecord } from '../site.ts'
+import { json, table, timeText } from './output.ts'
+import { type GlobalOptions, withSite } from './session.ts'
+import type { Terminal } from './terminal.ts'
+
+interface TailOptions extends GlobalOptions {
+  readonly lines: number
+  readonly follow?: boolean
+}
+
+/** ms between looks for new records. */
+const FOLLOW_EVERY = 500
+
+/** `locum audit …` */
+export function auditCommand(terminal: Terminal): Command {
+  const audit = new Command('audit').description('Who used what, when, and who changed what')
+
+  audit
+    .command('tail')
+    .description('Show the last records')
+    .option('-n, --lines <number>', 'how many', count, 20)
+    .option('-f, --follow', 'wait for more')
+    .action(async (_: unknown, command: Command) => {
+      const { lines, follow, ...options } = command.optsWithGlobals() as TailOptions
+      await withSite(terminal, options, async ({ site }) => {
+        const show = (records: readonly AuditRecord['record'][]) => {
+          if (records.length === 0) return
+          if (options.json) terminal.write(records.map((record) => json(record)).join(''))
+          else
+            terminal.write(
+              table(
+                terminal,
+                HEADS,
+                records.map((record) => row(terminal, record, site.clock.now())),
+              ),
+            )
+        }
+        const last: AuditRecord[] = []
+        const seen = new Map<string, number>()
+        const isNew = ({ file, record }: AuditRecord) => record.seq > (seen.get(file) ?? 0)
+        for await (const one of site.readTrail()) {
+          seen.set(one.file, one.record.seq)
+          last.push(one)
+          if (last.length > lines) last.shift()
+        }
+        show(last.map(({ record }) => record))
+        if (!follow) return
+        const stop = new AbortController()
+        void terminal.untilStopped().then(() => stop.abort())
+        while (!stop.signal.aborted) {
+          await pause(FOLLOW_EVERY, undefined, { signal: stop.signal }).catch(() => {})
+          const fresh: AuditRecord['record'][] = []
+          for await (const one of site.readTrail()) {
+            if (!isNew(one)) continue
+            seen.set(one.file, one.record.seq)
+            fresh.push(one.record)
+          }
+          show(fresh)
+        }
+      })
+    })
+
+  audit
+    .command('verify')
+    .description('Find records that were changed, removed, moved or cut off')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions
+      await withSite(terminal, options, async ({ site }) => {
+        const faults = await site.verifyTrail()
+        if (options.json) terminal.write(json({ faults }))
+        else if (faults.length === 0) terminal.write('The audit is whole.\n')
+        else {
+          const lines = faults.map(
+            ({ file, line, text }) => `${file}${line === undefined ? '' : `:${line}`}: ${text}\n`,
+          )
+          terminal.write(lines.join(''))
+        }
+        if (faults.length === 0) return
+        const many = faults.length === 1 ? 'a fault' : `${faults.length} faults`
+        throw new LocumError('internal', `The audit has ${many}.`, {
+          hint: 'Somebody changed its files, or a disk lost a part of them. Keep them as they are and find out.',
+        })
+      })
+    })
+
+  audit
+    .command('export')
+    .description('Write all records as JSON Lines')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions
+      await withSite(terminal, options, async ({ site }) => {
+        for await (const { record } of site.readTrail()) terminal.write(json(record))
+      })
+    })
+  return audit
+}
+
+function count(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It is a number of records.')
+  return Number(text)
+}
+
+const HEADS = ['time', 'event', 'who', 'what', 'where', 'result']
+
+function row(terminal: Terminal, record: AuditRecord['record'], now: number): string[] {
+  const text = (name: string) => (record[name] === undefined ? '-' : String(record[name]))
+  const at = timeText(terminal, Date.parse(record.at), now)
+  const request = () => `${text('method')} ${text('destination')}${record.path ?? ''}`
+  switch (record.event) {
+    case 'use':
+      return [at, 'use', text('caller'), request(), text('connection'), text('credential')]
+    case 'outcome':
+      return [
+        at,
+        'outcome',
+        '-',
+        text('request'),
+        '-',
+        `${text('status')}${record.code ? ` ${record.code}` : ''}`,
+      ]
+    case 'refused':
+      return [at, 'refused', text('caller'), request(), text('connection'), text('code')]
+    case 'change':
+      return [at, 'change', text('caller'), text('operation'), text('subject'), text('outcome')]
+    default:
+      return [at, record.event, '-', '-', '-', '-']
+  }
+}

@@ -1,0 +1,89 @@
+import { Command } from 'commander'
+import { LocumError } from '../core/errors.ts'
+import type { Explanation } from '../core/explain.ts'
+import { explainRequest } from '../operations/explain.ts'
+import { facts, json } from './output.ts'
+import { type GlobalOptions, withSite } from './session.ts'
+import type { Terminal } from './terminal.ts'
+
+interface ExplainOptions extends GlobalOptions {
+  readonly as: string
+  readonly header: readonly (readonly [string, string])[]
+}
+
+/** `locum explain` */
+export function explainCommand(terminal: Terminal): Command {
+  return new Command('explain')
+    .description('Say which connection and whose credential a request would use, and why')
+    .argument('<method>', 'GET, POST…')
+    .argument('<url>', 'https://host/path, or /c/NAME/path for the gateway')
+    .requiredOption('--as <id>', 'who would send it')
+    .option('--header <header>', "a header 'Name: value' (may be repeated)", readHeader, [])
+    .addHelpText(
+      'after',
+      `
+Nothing is sent and nothing is decrypted.
+
+  $ locum explain GET https://api.stripe.com/v1/charges --as ada
+  $ locum explain POST /c/crm/contacts --as ada --header 'X-Crm-Key: {{$Auth.API_Key}}'`,
+    )
+    .action(async (method: string, url: string, _: unknown, command: Command) => {
+      const { as, header, ...options } = command.optsWithGlobals() as ExplainOptions
+      const input = { method, url, as, headers: header }
+      const explanation = await withSite(terminal, options, ({ run }) => run(explainRequest, input))
+      terminal.write(options.json ? json(explanation) : describe(explanation))
+    })
+}
+
+function readHeader(
+  text: string,
+  before: readonly (readonly [string, string])[],
+): (readonly [string, string])[] {
+  const colon = text.indexOf(':')
+  if (colon <= 0) {
+    throw new LocumError('bad_request', 'A header is written `Name: value`.', {
+      hint: "--header 'X-Api-Key: {{$Auth.API_Key}}'",
+    })
+  }
+  return [...before, [text.slice(0, colon).trim(), text.slice(colon + 1).trim()]]
+}
+
+function describe(one: Explanation): string {
+  const { error, connection, credential } = one
+  const profile = one.caller.profile === undefined ? '' : `, profile ${one.caller.profile}`
+  const others = one.considered
+    .filter((each) => each.connection !== connection?.name)
+    .map((each) => `${each.connection} (${each.fits ? 'fits too' : 'does not allow it'})`)
+  const source = connection && [connection.source, ...connection.fallback].join(', then ')
+  const verdict = error
+    ? `✗ ${error.status} ${error.code}: ${error.detail}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`
+    : '✓ It would be sent.\n'
+  return (
+    facts([
+      ['request', `${one.method} ${one.url}`],
+      ['caller', `${one.caller.id} (${one.caller.kind}${profile})`],
+      ['destination', one.destination ?? (connection && 'decided by the credential')],
+      ['connection', connection && `${connection.name} (${connection.method}; ${source})`],
+      ['others', others.join(', ')],
+      ['looked for', credential?.looked.join(', then ')],
+      ['credential', credential && credentialText(credential)],
+      ['approved for', credential?.audience?.join(', ')],
+      ...one.slots.map(
+        ({ place, placeholders, replaced }) =>
+          [
+            'placeholder',
+            replaced ? `${placeholders.join(', ')} in ${place}: replaced` : `in ${place}: refused`,
+          ] as const,
+      ),
+      ...one.sets.map(
+        ({ header, variables }) =>
+          ['sets', variables.length === 0 ? header : `${header} from ${variables.join(', ')}`] as const,
+      ),
+    ]) + `\n${verdict}`
+  )
+}
+
+function credentialText({ scope, id, version, disabled }: NonNullable<Explanation['credential']>): string {
+  if (id === undefined) return 'none'
+  return `${id}, version ${version}, for ${scope}${disabled ? ' (disabled)' : ''}`
+}

@@ -1,0 +1,261 @@
+import { type Code, type Entrance, LocumError, statusOf } from './errors.ts'
+import { lookUp, type Template, type VariablePath } from './placeholder.ts'
+import { baseOf, chooseRoute, noConnection, type Route, reaches } from './route.ts'
+import { findPlaceholders } from './scan.ts'
+import { checkPlaintext, checkUse, missingCredential, scopesFor } from './source.ts'
+import { type Candidate, parseAbsolute, parseGateway, pathOnly } from './target.ts'
+import type { Binding, Caller, Connection, Credential, Scope, Source } from './words.ts'
+
+/** A request that nobody sends. */
+export interface Question {
+  readonly method: string
+  /** `https://host/path`, or `/c/NAME/path` for the gateway. */
+  readonly url: string
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly caller: Caller
+  readonly routes: readonly Route[]
+  bound(
+    connection: string,
+    scopes: readonly Scope[],
+  ): Promise<{ readonly binding: Binding; readonly credential: Credential } | undefined>
+}
+
+/** What would happen to it, and why. No value of a secret, no query, nothing that was opened. */
+export interface Explanation {
+  readonly method: string
+  /** Without its query. */
+  readonly url: string
+  readonly entrance: Entrance
+  readonly caller: { readonly id: string; readonly kind: string; readonly profile?: string }
+  /** What is dialled; absent where the base draws on the credential. */
+  readonly destination?: string
+  /** Connections that reach it. */
+  readonly considered: readonly { readonly connection: string; readonly fits: boolean }[]
+  readonly connection?: {
+    readonly name: string
+    readonly method: string
+    readonly source: Source
+    readonly fallback: readonly string[]
+  }
+  readonly credential?: CredentialExplanation
+  /** The client's placeholders, where they stand. */
+  readonly slots: readonly SlotExplanation[]
+  /** What the connection sets by itself, and from which variables. */
+  readonly sets: readonly { readonly header: string; readonly variables: readonly string[] }[]
+  /** How it would end, where it would not reach the upstream. */
+  readonly error?: {
+    readonly code: Code
+    readonly status: number
+    readonly detail: string
+    readonly hint?: string
+  }
+}
+
+export interface CredentialExplanation {
+  /** Scopes in the order in which they are looked for. */
+  readonly looked: readonly Scope[]
+  /** The first that exists. */
+  readonly scope?: Scope
+  readonly id?: string
+  readonly version?: number
+  readonly disabled?: boolean
+  readonly audience?: readonly string[]
+}
+
+export interface SlotExplanation {
+  /** Lower-case name, or `(target)`. */
+  readonly place: string
+  readonly placeholders: readonly string[]
+  readonly replaced: boolean
+}
+
+/** Filled in as far as the request gets. */
+type Draft = { -readonly [K in keyof Explanation]: Explanation[K] }
+
+/**
+ * Walks a request through the rules of the data plane, in its order, with its functions, and stops
+ * where it would be refused. Decrypts nothing. Rejects with what is no LocumError, and with what
+ * `bound` does.
+ */
+export async function explain(question: Question): Promise<Explanation> {
+  const { method, url, caller } = question
+  const { id, kind, profile } = caller.principal
+  const draft: Draft = {
+    method,
+    url: pathOnly(url),
+    entrance: url.startsWith('/') ? 'gateway' : 'forward',
+    caller: { id, kind, profile },
+    considered: [],
+    slots: [],
+    sets: [],
+  }
+  try {
+    await walk(question, draft)
+  } catch (thrown) {
+    if (!(thrown instanceof LocumError)) throw thrown
+    const { code, detail, hint } = thrown
+    draft.error = { code, status: statusOf(code, draft.entrance), detail, hint }
+  }
+  return draft
+}
+
+async function walk(question: Question, draft: Draft): Promise<void> {
+  checkTarget(question.url)
+  const { route, candidate } = choose(question, draft)
+  const { connection } = route
+  draft.connection = {
+    name: connection.name,
+    method: connection.method,
+    source: connection.source,
+    fallback: connection.fallback,
+  }
+  draft.sets = route.sets.map(({ spelled, template }) => ({
+    header: spelled,
+    variables: template.paths.map(({ text }) => text),
+  }))
+  const templates = readSlots(question, route, draft)
+  const wanted = [...templates, ...route.sets.map(({ template }) => template)]
+  const takes = route.method.fields === 'any' || Object.keys(route.method.fields).length > 0
+  const drawsOnAuth = templates.some(({ paths }) => paths.some(({ root }) => root === 'Auth'))
+  const credential =
+    takes && (route.needsCredential || drawsOnAuth)
+      ? await judgeCredential(question, connection, candidate, draft)
+      : undefined
+  for (const { paths } of wanted) for (const path of paths) checkVariable(path, route, question, credential)
+}
+
+/** What the wire refuses before anything else is read. */
+function checkTarget(url: string): void {
+  if (/^[\x21-\x7e]+$/.test(url) && !/[#\\]/.test(url)) return
+  throw new LocumError(
+    'bad_request',
+    'The URL holds a blank, a fragment or a character that no request can.',
+    {
+      hint: 'Percent-encode it, and leave out what follows a #.',
+    },
+  )
+}
+
+/** Headers that speak to Locum never stand in the request that goes on. */
+function isOwn(name: string): boolean {
+  return /^(?:proxy-authorization$|locum[-_])/i.test(name)
+}
+
+function choose(question: Question, draft: Draft): { route: Route; candidate: Candidate | undefined } {
+  const { method, url, headers, caller, routes } = question
+  if (draft.entrance === 'gateway') {
+    const asked = parseGateway(url)
+    if (!asked) throw new LocumError('connection_not_found', 'The gateway answers under /c/NAME/… only.')
+    const route = routes.find(({ connection }) => connection.name === asked.name)
+    if (!route) throw noConnection('that name')
+    const open = route.base?.paths.some(({ root }) => root === 'Auth') !== true
+    const base = open ? baseOf(route, { caller }) : undefined
+    draft.destination = base?.candidate.text
+    const path = base && base.prefix + pathOnly(asked.rest)
+    consider([route], question, path, draft)
+    const where = draft.destination ?? `the base of \`${asked.name}\``
+    chooseRoute([route], caller.principal, { method, path }, where, undefined)
+    return { route, candidate: base?.candidate }
+  }
+  const target = parseAbsolute(url, undefined)
+  const reaching = (candidate: Candidate) =>
+    routes.filter(({ connection }) => reaches(connection, candidate.destination))
+  const candidate = (target.candidates.find((each) => reaching(each).length > 0) ??
+    target.candidates.at(-1)) as Candidate
+  draft.destination = candidate.text
+  const path = pathOnly(target.path)
+  consider(reaching(candidate), question, path, draft)
+  const named = headers.find(([name]) => name.toLowerCase() === 'locum-connection')?.[1]
+  const asked = { method, path }
+  return {
+    route: chooseRoute(reaching(candidate), caller.principal, asked, candidate.text, named),
+    candidate,
+  }
+}
+
+/** Each connection that reaches the destination, judged on its own. */
+function consider(
+  routes: readonly Route[],
+  { caller, method }: Question,
+  path: string | undefined,
+  draft: Draft,
+): void {
+  draft.considered = routes.map((route) => {
+    let fits = true
+    try {
+      chooseRoute([route], caller.principal, { method, path }, '', undefined)
+    } catch (thrown) {
+      if (!(thrown instanceof LocumError)) throw thrown
+      fits = false
+    }
+    return { connection: route.connection.name, fits }
+  })
+}
+
+/** Says of every place whether it is a slot; then throws what the first that is none throws. */
+function readSlots({ url, headers }: Question, { slots }: Route, draft: Draft): Template[] {
+  const found: SlotExplanation[] = []
+  const templates: Template[] = []
+  let refusal: LocumError | undefined
+  const read = (place: string, target: string, name?: string, value?: string) => {
+    const names = name === undefined ? [] : [name]
+    const values = value === undefined ? [] : [value]
+    const fields = { names, values, get: (asked: string) => (asked === name ? value : undefined) }
+    try {
+      for (const { template } of findPlaceholders(target, fields, slots)) {
+        templates.push(template)
+        found.push({ place, placeholders: template.paths.map(({ text }) => text), replaced: true })
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof LocumError)) throw thrown
+      found.push({ place, placeholders: [], replaced: false })
+      refusal ??= thrown
+    }
+  }
+  read('(target)', url)
+  for (const [name, value] of headers) {
+    if (!isOwn(name)) read(name.toLowerCase(), '/', name.toLowerCase(), value)
+  }
+  draft.slots = found
+  if (refusal) throw refusal
+  return templates
+}
+
+async function judgeCredential(
+  { bound, caller }: Question,
+  connection: Connection,
+  candidate: Candidate | undefined,
+  draft: Draft,
+): Promise<Credential> {
+  const looked = scopesFor(connection, caller.principal)
+  draft.credential = { looked }
+  const found = await bound(connection.name, looked)
+  if (!found) throw missingCredential(connection, looked)
+  const { credential } = found
+  const { id, version, disabled, audience } = credential
+  const { scope } = found.binding
+  draft.credential = { looked, scope, id, version, disabled, audience }
+  // Where the base draws on the credential, the destination is not known without opening it.
+  if (candidate) {
+    checkPlaintext(connection, candidate.destination)
+    checkUse(connection, credential, scope, candidate.destination)
+  }
+  return credential
+}
+
+/** As far as names go: what a variable's value is, only the credential itself could say. */
+function checkVariable(
+  path: VariablePath,
+  { method }: Route,
+  { caller }: Question,
+  credential: Credential | undefined,
+): void {
+  if (path.root !== 'Auth') {
+    const value = lookUp(path, { caller })
+    if (value !== undefined && value !== null) return
+  } else {
+    const known = method.variables ?? credential?.fieldNames ?? []
+    if (known.includes(String(path.steps[0]))) return
+  }
+  throw new LocumError('placeholder_unknown', `\`${path.text}\` has no value for this caller and connection.`)
+}
