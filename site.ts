@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { methods } from './auth-methods/index.ts'
 import { type Authority, openAuthority } from './certs/authority.ts'
+import { type ExportFormat, exportAuthority } from './certs/export.ts'
 import type { AuthMethods } from './core/auth-method.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import { LocumError } from './core/errors.ts'
@@ -28,11 +30,24 @@ export interface OpenSite extends OpenStore {
   readonly clock: Clock
   random(bytes: number): Buffer
   readFile(path: string): Promise<string>
+  /** The site's CA, made where there is none. */
   authority(): Promise<Authority>
+  /** The CA's certificate. */
+  exportCa(format: ExportFormat): Promise<Buffer>
   /** The audit's records of all processes in time order. */
   readTrail(): AsyncGenerator<AuditRecord>
   /** What is wrong with the audit: an empty list where nothing is. */
   verifyTrail(): Promise<readonly AuditFault[]>
+}
+
+/** A file as UTF-8. Throws as `node:fs` does. */
+export function readText(path: string): Promise<string> {
+  return readFile(path, 'utf8')
+}
+
+/** Whether a data folder was ever used: opening it would make what is missing. */
+export function isUsed(data: string): boolean {
+  return existsSync(join(data, 'locum.db'))
 }
 
 /** Throws what `openStore` throws. */
@@ -53,8 +68,13 @@ export async function openSite({
     methods,
     clock,
     random,
-    readFile: (path) => readFile(path, 'utf8'),
+    readFile: readText,
     authority: () => openAuthority(store, sealer, clock),
+    async exportCa(format) {
+      const authority = await openAuthority(store, sealer, clock)
+      authority.close()
+      return exportAuthority(authority, format)
+    },
     readTrail: () => readAudit(trail),
     async verifyTrail() {
       const publicKey = (await store.vaultItem(SYSTEM, AUDIT_SIGNING))?.open.publicKey
@@ -65,4 +85,5 @@ export async function openSite({
   }
 }
 
-export type { AuditRecord }
+export { EXPORT_FORMATS, type ExportFormat } from './certs/export.ts'
+export { type AuditRecord, methods }

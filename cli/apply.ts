@@ -1,6 +1,7 @@
 import { Command } from 'commander'
-import { applyFile, checkFile } from '../operations/apply.ts'
+import { applyFile, checkFile, checkFileAlone } from '../operations/apply.ts'
 import type { PlannedChange } from '../operations/reconcile.ts'
+import { isUsed, methods, readText } from '../site.ts'
 import { json } from './output.ts'
 import { type GlobalOptions, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
@@ -39,10 +40,12 @@ or { file: PATH }, and sealed.
       .option('--prune', 'also remove what a file of the same name made and this one no longer names')
       .action(async (_: unknown, self: Command) => {
         const { file, prune, ...options } = self.optsWithGlobals() as ApplyOptions
-        const { changes } = await withSite(terminal, options, ({ run }) =>
-          run(operation, { file, prune: prune ?? false }),
-        )
-        terminal.write(options.json ? json({ changes }) : changesText(changes, command === check))
+        const isCheck = command === check
+        const { changes } =
+          isCheck && !isUsed(options.data)
+            ? await checkFileAlone({ methods, env: terminal.env, readFile: readText }, file)
+            : await withSite(terminal, options, ({ run }) => run(operation, { file, prune: prune ?? false }))
+        terminal.write(options.json ? json({ changes }) : changesText(changes, isCheck))
       })
   }
   return [apply, check]

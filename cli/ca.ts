@@ -1,12 +1,13 @@
 import { writeFile } from 'node:fs/promises'
 import { Command, Option } from 'commander'
 import { LocumError } from '../core/errors.ts'
+import { EXPORT_FORMATS, type ExportFormat } from '../site.ts'
 import { json } from './output.ts'
 import { type GlobalOptions, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface ExportOptions extends GlobalOptions {
-  readonly format: 'pem' | 'der'
+  readonly format: ExportFormat
   readonly out?: string
 }
 
@@ -15,7 +16,7 @@ export function caCommand(terminal: Terminal): Command {
   const ca = new Command('ca').description('The certificate authority that clients trust')
   ca.command('export')
     .description("Write the CA's certificate, never its key")
-    .addOption(new Option('--format <format>', 'PEM or DER').choices(['pem', 'der']).default('pem'))
+    .addOption(new Option('--format <format>', 'PEM or DER').choices([...EXPORT_FORMATS]).default('pem'))
     .option('--out <file>', 'where to (without it: standard output)')
     .addHelpText(
       'after',
@@ -29,29 +30,22 @@ Clients that use HTTPS_PROXY have to trust it:
     .action(async (_: unknown, command: Command) => {
       const { format, out, ...options } = command.optsWithGlobals() as ExportOptions
       await withSite(terminal, options, async ({ site }) => {
-        const authority = await site.authority()
-        try {
-          const content = format === 'pem' ? authority.certificatePem : authority.certificateDer
-          if (out === undefined) {
-            if (format === 'der' && terminal.isInteractive) {
-              throw new LocumError('bad_request', 'DER is binary: name a file.', {
-                hint: '--out locum-ca.der',
-              })
-            }
-            return terminal.write(content)
+        const content = await site.exportCa(format)
+        if (out === undefined) {
+          if (format === 'der' && terminal.isInteractive) {
+            throw new LocumError('bad_request', 'DER is binary: name a file.', { hint: '--out locum-ca.der' })
           }
-          await write(out, content)
-          if (options.json) terminal.write(json({ format, out }))
-          else terminal.note(`Written to ${out}.`)
-        } finally {
-          authority.close()
+          return terminal.write(content)
         }
+        await write(out, content)
+        if (options.json) terminal.write(json({ format, out }))
+        else terminal.note(`Written to ${out}.`)
       })
     })
   return ca
 }
 
-async function write(file: string, content: string | Buffer): Promise<void> {
+async function write(file: string, content: Buffer): Promise<void> {
   try {
     await writeFile(file, content)
   } catch (cause) {

@@ -58,32 +58,34 @@ function describe(one: Explanation): string {
   const verdict = error
     ? `✗ ${error.status} ${error.code}: ${error.detail}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`
     : '✓ It would be sent.\n'
-  return (
-    facts([
-      ['request', `${one.method} ${one.url}`],
-      ['caller', `${one.caller.id} (${one.caller.kind}${profile})`],
-      ['destination', one.destination ?? (connection && 'decided by the credential')],
-      ['connection', connection && `${connection.name} (${connection.method}; ${source})`],
-      ['others', others.join(', ')],
-      ['looked for', credential?.looked.join(', then ')],
-      ['credential', credential && credentialText(credential)],
-      ['approved for', credential?.audience?.join(', ')],
-      ...one.slots.map(
-        ({ place, placeholders, replaced }) =>
-          [
-            'placeholder',
-            replaced ? `${placeholders.join(', ')} in ${place}: replaced` : `in ${place}: refused`,
-          ] as const,
-      ),
-      ...one.sets.map(
-        ({ header, variables }) =>
-          ['sets', variables.length === 0 ? header : `${header} from ${variables.join(', ')}`] as const,
-      ),
-    ]) + `\n${verdict}`
-  )
+  return `${facts([
+    ['request', `${one.method} ${one.url}`],
+    ['caller', `${one.caller.id} (${one.caller.kind}${profile})`],
+    ['destination', one.destination ?? (connection && 'decided by the credential')],
+    ['connection', connection && `${connection.name} (${connection.method}; ${source})`],
+    ['others', others.join(', ')],
+    ['looked for', credential?.looked.join(', then ')],
+    ['credential', credential && credentialText(credential)],
+    ['approved for', credential && audienceText(credential)],
+    ...one.slots.map(
+      ({ place, placeholders, replaced }) =>
+        [
+          'placeholder',
+          replaced ? `${placeholders.join(', ')} in ${place}: replaced` : `in ${place}: refused`,
+        ] as const,
+    ),
+    ...one.sets.map(
+      ({ header, variables }) =>
+        ['sets', variables.length === 0 ? header : `${header} from ${variables.join(', ')}`] as const,
+    ),
+  ])}\n${verdict}`
 }
 
 function credentialText({ scope, id, version, disabled }: NonNullable<Explanation['credential']>): string {
   if (id === undefined) return 'none'
   return `${id}, version ${version}, for ${scope}${disabled ? ' (disabled)' : ''}`
+}
+
+function audienceText({ audience, approved }: NonNullable<Explanation['credential']>): string | undefined {
+  return audience && `${audience.join(', ')}${approved === false ? ' (not this destination)' : ''}`
 }

@@ -5,6 +5,7 @@ import { auditCommand } from './audit.ts'
 import { caCommand } from './ca.ts'
 import { connectionCommand } from './connection.ts'
 import { credentialCommand } from './credential.ts'
+import { demoCommand } from './demo.ts'
 import { explainCommand } from './explain.ts'
 import { principalCommand } from './principal.ts'
 import { serveCommand } from './serve.ts'
@@ -48,6 +49,7 @@ First steps:
     auditCommand(terminal),
     caCommand(terminal),
     siteCommand(terminal),
+    demoCommand(terminal),
   ]) {
     root.addCommand(command)
   }

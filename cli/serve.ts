@@ -165,7 +165,8 @@ function welcome(
   connections: readonly Connection[],
 ): string {
   const key = adminKey ?? (adminKeyFile === undefined ? '$LOCUM_KEY' : `$(cat '${adminKeyFile}')`)
-  const reached = connections.flatMap(({ destinations }) => destinations).find(({ wildcard }) => !wildcard)
+  const exact = connections.flatMap(({ destinations }) => destinations).filter(({ wildcard }) => !wildcard)
+  const reached = exact.find(({ scheme }) => scheme === 'https') ?? exact[0]
   const lines = [
     `Locum serves ${data}`,
     '',
@@ -179,7 +180,10 @@ function welcome(
     lines.push(`The key of the administrator \`admin\` is in ${adminKeyFile}`, '')
   if (reached) {
     const url = destinationText(reached).replace(/^https:/, 'http:')
-    lines.push('Try it (to the upstream it is https all the same):', '')
+    lines.push(
+      reached.scheme === 'https' ? 'Try it (to the upstream it is https all the same):' : 'Try it:',
+      '',
+    )
     lines.push(`  curl --proxy ${proxyUrl} --proxy-user "admin:${key}" ${url}/`)
   } else {
     lines.push('There are no connections yet: locum apply -f FILE adds them. Is it alive?', '')

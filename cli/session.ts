@@ -16,7 +16,7 @@ export interface Session {
   run<I extends TSchema, O>(operation: Operation<I, O>, input: unknown): Promise<O>
 }
 
-function contextOf(site: OpenSite, terminal: Terminal): Context {
+function contextOf(site: OpenSite, terminal: Terminal, env: Context['env']): Context {
   return {
     as: LOCAL,
     store: site.store,
@@ -25,7 +25,7 @@ function contextOf(site: OpenSite, terminal: Terminal): Context {
     audit: site.audit,
     clock: site.clock,
     random: site.random,
-    env: terminal.env,
+    env,
     readFile: site.readFile,
     warn: (line) => terminal.note(`locum: note: ${line}`),
   }
@@ -34,13 +34,13 @@ function contextOf(site: OpenSite, terminal: Terminal): Context {
 /** Opens the data folder, works, and closes it whatever happens. */
 export async function withSite<T>(
   terminal: Terminal,
-  options: Pick<SiteOptions, 'data' | 'onTampered'>,
+  options: Pick<SiteOptions, 'data' | 'onTampered'> & Partial<Pick<SiteOptions, 'env'>>,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const { data, onTampered } = options
-  const site = await openSite({ data, env: terminal.env, onTampered })
+  const { data, onTampered, env = terminal.env } = options
+  const site = await openSite({ data, env, onTampered })
   try {
-    const context = contextOf(site, terminal)
+    const context = contextOf(site, terminal, env)
     return await work({ site, run: (operation, input) => runOperation(context, operation, input) })
   } finally {
     await site.close()

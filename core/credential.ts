@@ -1,7 +1,7 @@
 import type { AuthMethod } from './auth-method.ts'
 import { LocumError } from './errors.ts'
-import { SHORTEST_SECRET } from './redact.ts'
 import type { JsonObject } from './secret.ts'
+import { SHORTEST_SECRET } from './secret-forms.ts'
 import type { SealedPlace } from './store.ts'
 import type { Credential } from './words.ts'
 

@@ -1,3 +1,4 @@
+import { audienceCovers } from './destination.ts'
 import { type Code, type Entrance, LocumError, statusOf } from './errors.ts'
 import { lookUp, type Template, type VariablePath } from './placeholder.ts'
 import { baseOf, chooseRoute, noConnection, type Route, reaches } from './route.ts'
@@ -60,6 +61,8 @@ export interface CredentialExplanation {
   readonly version?: number
   readonly disabled?: boolean
   readonly audience?: readonly string[]
+  /** Whether the audience covers the destination; absent where that is not known. */
+  readonly approved?: boolean
 }
 
 export interface SlotExplanation {
@@ -234,7 +237,8 @@ async function judgeCredential(
   const { credential } = found
   const { id, version, disabled, audience } = credential
   const { scope } = found.binding
-  draft.credential = { looked, scope, id, version, disabled, audience }
+  const approved = candidate && audienceCovers(audience, candidate.destination)
+  draft.credential = { looked, scope, id, version, disabled, audience, approved }
   // Where the base draws on the credential, the destination is not known without opening it.
   if (candidate) {
     checkPlaintext(connection, candidate.destination)

@@ -1,73 +1,33 @@
+import { formsOf } from './secret-forms.ts'
+
 /**
- * Finds secrets in bytes, whole or across cuts, in the forms an upstream is likely to echo. The
- * search is Wu and Manber's ("A fast algorithm for multi-pattern searching", 1994): it looks at
- * about one byte in as many as the shortest form is long.
+ * Finds secrets in bytes, whole or across cuts. The search is Wu and Manber's ("A fast algorithm for
+ * multi-pattern searching", 1994): it looks at the last three bytes of a window as long as the
+ * shortest form, and moves on by as much as no form allows a beginning in between.
  */
 
-/** Shorter secrets are not searched: they would be found by chance. Bytes. */
-export const SHORTEST_SECRET = 8
-const TABLE = 4096
+/** A window is no longer than this: more would fill the table, and gain little. Bytes. */
+const WINDOW = 32
+/** Entries of the shift table for each block of three bytes in the forms' windows, and their bounds. */
+const ROOM = 8
+const TABLE_BITS = { fewest: 12, most: 16 } as const
+const BLOCK = 3
 const STAR = 0x2a
 
-/** Every form of a secret that is searched for: see CONTRACT's list. Each at least 8 bytes long. */
-export function formsOf(secret: string): Buffer[] {
-  const raw = Buffer.from(secret, 'utf8')
-  if (raw.length < SHORTEST_SECRET) return []
-  const forms = new Set<string>([raw.toString('latin1')])
-  for (let offset = 0; offset < 3; offset++) {
-    const padded = Buffer.concat([Buffer.alloc(offset), raw])
-    // The characters that these bytes alone decide: not those shared with a neighbour.
-    const text = padded
-      .toString('base64url')
-      .slice(Math.ceil((offset * 8) / 6), Math.floor((padded.length * 8) / 6))
-    forms.add(text)
-    forms.add(text.replaceAll('-', '+').replaceAll('_', '/'))
-  }
-  const hex = raw.toString('hex')
-  forms.add(hex).add(hex.toUpperCase())
-  const everyByte = hex.replace(/../g, '%$&')
-  forms.add(everyByte).add(everyByte.toUpperCase())
-  for (const keep of [/[A-Za-z0-9\-_.!~*'()]/, /[A-Za-z0-9\-_.~]/, /[A-Za-z0-9\-_.~!$&'()*+,;=:@/?]/]) {
-    const percent = [...raw].map((b) => percentByte(b, keep)).join('')
-    const lower = percent.replace(/%../g, (code) => code.toLowerCase())
-    for (const text of [percent, lower]) forms.add(text).add(text.replaceAll('%20', '+'))
-  }
-  for (const text of jsonForms(secret)) forms.add(Buffer.from(text, 'utf8').toString('latin1'))
-  return [...forms]
-    .filter((form) => form.length >= SHORTEST_SECRET)
-    .map((form) => Buffer.from(form, 'latin1'))
-}
-
-function percentByte(byte: number, keep: RegExp): string {
-  const char = String.fromCharCode(byte)
-  return keep.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
-}
-
-/** As JSON.stringify writes it, with `/` escaped, and with what Go, PHP and Python write as `\\uXXXX`. */
-function jsonForms(secret: string): string[] {
-  const plain = JSON.stringify(secret).slice(1, -1)
-  const unicode = (text: string, which: RegExp) =>
-    text.replace(which, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
-  const forms = new Set<string>()
-  for (const text of [plain, unicode(plain, /[<>&]/g)]) {
-    for (const ascii of [text, unicode(text, /[\u0080-\uffff]/g)]) {
-      for (const slashed of [ascii, ascii.replaceAll('/', '\\/')]) {
-        forms
-          .add(slashed)
-          .add(slashed.replace(/\\u[0-9a-f]{4}/g, (code) => `\\u${code.slice(2).toUpperCase()}`))
-      }
-    }
-  }
-  return [...forms]
-}
+type Forms = readonly Buffer[]
 
 /** A set of forms, ready to search with. */
 export class Needles {
-  readonly #forms: readonly Buffer[]
-  readonly #shift: Uint16Array
-  readonly #first: Uint8Array
-  readonly #shortest: number
+  /** How far the window may move when a block with this hash stands at its end; 0: a form may be here. */
+  readonly #shift: Uint8Array
+  readonly #window: number
+  /** The furthest that the window may move. */
+  readonly #far: number
   readonly #longest: number
+  /** By the hash of the block at the window's end, longest first. */
+  readonly #byEnd = new Map<number, Forms>()
+  /** By the first byte. */
+  readonly #byStart: (Forms | undefined)[]
 
   /** Undefined where nothing of these secrets can be searched for. */
   static of(secrets: Iterable<string>): Needles | undefined {
@@ -76,33 +36,36 @@ export class Needles {
     return forms.size === 0 ? undefined : new Needles([...forms.values()])
   }
 
-  private constructor(forms: readonly Buffer[]) {
+  private constructor(forms: Forms) {
     // Longest first, so that the longest at one place is the one that is masked.
-    this.#forms = [...forms].sort((a, b) => b.length - a.length)
-    this.#shortest = (this.#forms[this.#forms.length - 1] as Buffer).length
-    this.#longest = (this.#forms[0] as Buffer).length
-    const reach = Math.min(this.#shortest, 0xffff)
-    this.#shift = new Uint16Array(TABLE).fill(reach - 1)
-    this.#first = new Uint8Array(256)
-    for (const form of forms) {
-      this.#first[form[0] as number] = 1
-      for (let j = 1; j < reach; j++) {
-        const block = (((form[j - 1] as number) << 4) ^ (form[j] as number)) & (TABLE - 1)
-        this.#shift[block] = Math.min(this.#shift[block] as number, reach - 1 - j)
+    const sorted = [...forms].sort((a, b) => b.length - a.length)
+    this.#longest = (sorted[0] as Buffer).length
+    this.#window = Math.min((sorted[sorted.length - 1] as Buffer).length, WINDOW)
+    this.#far = this.#window - BLOCK + 1
+    const blocks = sorted.length * this.#far
+    const bits = Math.ceil(Math.log2(blocks * ROOM))
+    const size = 2 ** Math.min(Math.max(bits, TABLE_BITS.fewest), TABLE_BITS.most)
+    this.#shift = new Uint8Array(size).fill(this.#far)
+    this.#byStart = new Array<Forms | undefined>(256).fill(undefined)
+    for (const form of sorted) {
+      for (let end = BLOCK - 1; end < this.#window; end++) {
+        const block = hashOf(form[end - 2] as number, form[end - 1] as number, form[end] as number)
+        const hash = block & (size - 1)
+        this.#shift[hash] = Math.min(this.#shift[hash] as number, this.#window - 1 - end)
+        if (end === this.#window - 1) this.#byEnd.set(hash, [...(this.#byEnd.get(hash) ?? []), form])
       }
+      const first = form[0] as number
+      this.#byStart[first] = [...(this.#byStart[first] ?? []), form]
     }
-  }
-
-  /** Bytes of the longest form. */
-  get longest(): number {
-    return this.#longest
   }
 
   /** Whether latin1 text may hold a form; false is certain. */
   mayHold(text: string): boolean {
     const shift = this.#shift
-    for (let at = this.#shortest - 1; at < text.length; ) {
-      const step = shift[((text.charCodeAt(at - 1) << 4) ^ text.charCodeAt(at)) & (TABLE - 1)] as number
+    const mask = shift.length - 1
+    for (let at = this.#window - 1; at < text.length; ) {
+      const block = hashOf(text.charCodeAt(at - 2), text.charCodeAt(at - 1), text.charCodeAt(at))
+      const step = shift[block & mask] as number
       if (step === 0) return true
       at += step
     }
@@ -112,48 +75,61 @@ export class Needles {
   /** Where forms stand: from, to, from, to… (they may overlap). Undefined where there is none. */
   find(bytes: Buffer): number[] | undefined {
     const shift = this.#shift
-    const back = this.#shortest - 1
+    const mask = shift.length - 1
+    const far = this.#far
+    const back = this.#window - 1
+    const { length } = bytes
     let ranges: number[] | undefined
-    for (let at = back; at < bytes.length; ) {
-      const step = shift[(((bytes[at - 1] as number) << 4) ^ (bytes[at] as number)) & (TABLE - 1)] as number
+    for (let at = back; at < length; ) {
+      // A loop of its own, since a step of known width need not wait for the table: twice as fast.
+      while (
+        at < length &&
+        shift[hashOf(bytes[at - 2] as number, bytes[at - 1] as number, bytes[at] as number) & mask] === far
+      )
+        at += far
+      if (at >= length) break
+      const hash = hashOf(bytes[at - 2] as number, bytes[at - 1] as number, bytes[at] as number) & mask
+      const step = shift[hash] as number
       if (step !== 0) {
         at += step
         continue
       }
-      const form = this.#matchAt(bytes, at - back)
-      if (form !== undefined) {
+      const from = at - back
+      for (const form of this.#byEnd.get(hash) as Forms) {
+        if (form.length > length - from || !stands(form, form.length, bytes, from)) continue
         ranges ??= []
-        ranges.push(at - back, at - back + form.length)
+        ranges.push(from, from + form.length)
+        break
       }
       at++
     }
     return ranges
   }
 
-  #matchAt(bytes: Buffer, from: number): Buffer | undefined {
-    if (this.#first[bytes[from] as number] === 0) return undefined
-    for (const form of this.#forms) {
-      if (
-        from + form.length <= bytes.length &&
-        bytes.compare(form, 0, form.length, from, from + form.length) === 0
-      ) {
-        return form
-      }
-    }
-    return undefined
-  }
-
   /** How many bytes at the end could begin a form that is not whole yet. */
   openEnd(bytes: Buffer): number {
     for (let from = Math.max(0, bytes.length - this.#longest + 1); from < bytes.length; from++) {
-      if (this.#first[bytes[from] as number] === 0) continue
+      const forms = this.#byStart[bytes[from] as number]
+      if (forms === undefined) continue
       const rest = bytes.length - from
-      for (const form of this.#forms) {
-        if (form.length > rest && bytes.compare(form, 0, rest, from, bytes.length) === 0) return rest
+      for (const form of forms) {
+        if (form.length <= rest) break
+        if (stands(form, rest, bytes, from)) return rest
       }
     }
     return 0
   }
+}
+
+/** 16 bits of three bytes; the low bits tell texts apart best. */
+function hashOf(a: number, b: number, c: number): number {
+  return (a << 8) ^ (b << 4) ^ c
+}
+
+/** Whether the first `length` bytes of the form stand there. Mostly the first few tell. */
+function stands(form: Buffer, length: number, bytes: Buffer, from: number): boolean {
+  for (let i = 0; i < length; i++) if (form[i] !== bytes[from + i]) return false
+  return true
 }
 
 /** Masks a latin1 text (a header's value, a reason phrase). Returns the text, and tells of each hit. */
@@ -162,54 +138,65 @@ export function maskText(needles: Needles, text: string, onHit: (hits: number) =
   const bytes = Buffer.from(text, 'latin1')
   const ranges = needles.find(bytes)
   if (!ranges) return text
-  onHit(overwrite(bytes, ranges))
+  // After the search, so that forms that overlap are all found.
+  for (let i = 0; i < ranges.length; i += 2) bytes.fill(STAR, ranges[i], ranges[i + 1])
+  onHit(ranges.length / 2)
   return bytes.toString('latin1')
 }
 
-/** Overwrites the ranges with `*`, after the search, so that forms that overlap are all found. */
-function overwrite(bytes: Buffer, ranges: readonly number[]): number {
-  for (let i = 0; i < ranges.length; i += 2) bytes.fill(STAR, ranges[i], ranges[i + 1])
-  return ranges.length / 2
-}
-
-/** Masks a stream. Only a suffix that could begin a secret is held back between chunks. */
+/**
+ * Masks a stream: however it is cut, the same bytes come out. Only a suffix that could begin a secret
+ * is held back between chunks.
+ */
 export class StreamMask {
   readonly #needles: Needles
+  /** As it came: what ends one form can begin another. */
   #held: Buffer | undefined
-  /** How many bytes at the start of what is held belong to a form that was found whole. */
+  /** How many bytes at the start of what is held belong to a form that began before it. */
   #heldFound = 0
-  /** How many forms were masked so far. */
+  /** How many forms were masked in what has gone on. */
   hits = 0
 
   constructor(needles: Needles) {
     this.#needles = needles
   }
 
-  /** What may go on now; the chunk's bytes are overwritten in place where it must be. */
+  /** What may go on now; the chunk's bytes are overwritten in place where they must be. */
   push(chunk: Buffer): Buffer | undefined {
     const bytes = this.#held ? Buffer.concat([this.#held, chunk]) : chunk
-    const open = this.#needles.openEnd(bytes)
-    const done = bytes.length - open
-    // Held as it came: what ends one form can begin another.
-    const held = open === 0 ? undefined : Buffer.from(bytes.subarray(done))
-    const ranges = this.#needles.find(bytes)
-    let found = this.#heldFound
-    if (found > 0) bytes.fill(STAR, 0, found)
-    if (ranges) {
-      this.hits += overwrite(bytes, ranges)
-      for (let i = 1; i < ranges.length; i += 2) found = Math.max(found, ranges[i] as number)
-    }
+    const done = bytes.length - this.#needles.openEnd(bytes)
+    const held = done === bytes.length ? undefined : Buffer.from(bytes.subarray(done))
+    const found = this.#mask(bytes, done)
     this.#held = held
-    this.#heldFound = held ? Math.max(0, found - done) : 0
+    this.#heldFound = Math.max(0, found - done)
     if (!held) return bytes
     return done === 0 ? undefined : bytes.subarray(0, done)
   }
 
-  /** What was held back and turned out to be nothing. */
+  /** What was held back, masked where a whole form stands in it. */
   end(): Buffer | undefined {
     const held = this.#held
+    if (held) this.#mask(held, held.length)
     this.#held = undefined
-    if (held && this.#heldFound > 0) held.fill(STAR, 0, this.#heldFound)
+    this.#heldFound = 0
     return held
+  }
+
+  /**
+   * Masks the forms that begin before `done`; the rest is searched again with what comes next.
+   * Returns where the last of them ends.
+   */
+  #mask(bytes: Buffer, done: number): number {
+    const ranges = this.#needles.find(bytes)
+    let found = this.#heldFound
+    bytes.fill(STAR, 0, found)
+    if (!ranges) return found
+    for (let i = 0; i < ranges.length && (ranges[i] as number) < done; i += 2) {
+      const to = ranges[i + 1] as number
+      bytes.fill(STAR, ranges[i], to)
+      if (to > found) found = to
+      this.hits++
+    }
+    return found
   }
 }

@@ -69,7 +69,7 @@ export interface Store {
 
   /** `intended`: the version that a renewal set out to replace, where it was never heard of again. */
   grant(as: Principal, key: string): Promise<(GrantRecord & { readonly intended?: number }) | undefined>
-  /** Durable, before a renewal calls out. `fence` is that of the lease whose key is the grant's. */
+  /** Durable, before a renewal calls out. `fence` is that of the lease `grant:KEY`. */
   intend(as: Principal, key: string, version: number, fence: number): Promise<void>
   /** Compare and swap on `version` (0: there was none). Throws bad_request where it was lost. */
   replaceGrant(

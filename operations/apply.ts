@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { type FileContent, readConfigFile } from './file.ts'
 import { findFingerprint } from './fingerprint.ts'
 import { administrators, type Context, defineOperation } from './operation.ts'
-import { type PlannedChange, planFile, takeSnapshot } from './reconcile.ts'
+import { NOTHING, type PlannedChange, planFile, takeSnapshot } from './reconcile.ts'
 import { closed } from './schema.ts'
 
 /** What was, or would be, changed; and what the file says to `serve` alone. */
@@ -53,3 +53,13 @@ export const checkFile = defineOperation({
     return { changes: steps.map(({ change }) => change), content }
   },
 })
+
+/** As `check`, for a data folder that was never used and stays so. */
+export async function checkFileAlone(
+  io: Pick<Context, 'methods' | 'env' | 'readFile'>,
+  file: string,
+): Promise<Applied> {
+  const content = await readConfigFile(file, io)
+  const steps = planFile(content, NOTHING, undefined, false)
+  return { changes: steps.map(({ change }) => change), content }
+}

@@ -2,12 +2,10 @@ import Type, { type Static, type TSchema } from 'typebox'
 import { Errors } from 'typebox/schema'
 import { LocumError } from '../core/errors.ts'
 
-/** What a schema says beside JSON Schema: what to write there, for people. */
-export interface Expected {
-  readonly expected?: string
-}
-
-/** An object with these keys and no others. */
+/**
+ * An object with these keys and no others. `expected`, here and on any schema of ours, is what to write
+ * there, for people.
+ */
 export function closed<T extends Record<string, TSchema>>(properties: T, expected?: string) {
   return Type.Object(properties, { additionalProperties: false, ...(expected ? { expected } : {}) })
 }

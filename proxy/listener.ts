@@ -18,6 +18,9 @@ import { Fields, type ServerExchange, type ServerHandler, type Tunnel } from './
 /** Established client connections that wait to be accepted. */
 const BACKLOG = 511
 
+/** How long an answer to a client that ended its side may make no progress, ms. */
+const HALF_CLOSED = 2_000
+
 /** The proxy listener: one port, three entrances, chosen by the first line of a request. */
 export class ProxyListener {
   readonly #room: Room
@@ -85,7 +88,11 @@ export class ProxyListener {
   #serve(socket: Socket, session: Session, rest: Buffer | undefined): ServerConnectionHandle<Session> {
     const connection = serveH1(socket, session, this.#handler, { rest, limits: this.#limits })
     this.#connections.add(connection)
-    connection.onclose = () => this.#connections.delete(connection)
+    const unwatch = watchHalfClosed(socket, () => connection.destroy())
+    connection.onclose = () => {
+      unwatch()
+      this.#connections.delete(connection)
+    }
     if (this.#closing) connection.closeWhenIdle()
     return connection
   }
@@ -187,6 +194,28 @@ export class ProxyListener {
     } catch (failure) {
       this.#room.onfault(failure)
     }
+  }
+}
+
+/**
+ * A client that ended its side may still read its answer (RFC 9112 §9.6), but nearly always it is gone
+ * altogether, which nothing tells as long as nothing is written. So it is given up once nothing moves.
+ * Returns what stops the watch.
+ */
+function watchHalfClosed(socket: Socket, gone: () => void): () => void {
+  let timer: NodeJS.Timeout | undefined
+  const begin = () => {
+    let written = socket.bytesWritten
+    timer = setInterval(() => {
+      if (socket.bytesWritten === written) gone()
+      written = socket.bytesWritten
+    }, HALF_CLOSED)
+    timer.unref()
+  }
+  socket.once('end', begin)
+  return () => {
+    socket.off('end', begin)
+    clearInterval(timer)
   }
 }
 

@@ -3,20 +3,22 @@ import { mayHoldPlaceholder } from '../core/placeholder.ts'
 import { maskText, type Needles, StreamMask } from '../core/redact.ts'
 import { type BodySink, type BodySource, type Fields, type Tunnel, WireError } from './wire/message.ts'
 
-/** A request body whose trailers are looked at before they leave: a placeholder ends the request instead. */
-export function guardTrailers(body: BodySource): BodySource {
+/** A request body whose trailers are looked at before they leave: one with a placeholder is `found` instead. */
+export function guardTrailers(body: BodySource, found: () => void): BodySource {
   return {
     empty: body.empty,
-    start: (sink) => body.start(new TrailerGuard(sink)),
+    start: (sink) => body.start(new TrailerGuard(sink, found)),
     discard: () => body.discard(),
   }
 }
 
 class TrailerGuard implements BodySink {
   readonly #sink: BodySink
+  readonly #found: () => void
 
-  constructor(sink: BodySink) {
+  constructor(sink: BodySink, found: () => void) {
     this.#sink = sink
+    this.#found = found
   }
 
   get ondrain(): (() => void) | undefined {
@@ -33,6 +35,7 @@ class TrailerGuard implements BodySink {
 
   end(trailers?: Fields): void {
     if (trailers?.values.some(mayHoldPlaceholder)) {
+      this.#found()
       this.#sink.abort(new WireError('cancelled', 'a placeholder stands in the trailers'))
     } else this.#sink.end(trailers)
   }

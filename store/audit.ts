@@ -204,7 +204,7 @@ export class AuditFile implements Audit {
     const size = text.length
     // Latin-1 into a buffer that is there already: half the time of handing `writeSync` the string.
     const bytes = size <= BUFFER_BYTES ? this.#buffer : Buffer.allocUnsafe(size)
-    bytes.latin1Write(text, 0)
+    bytes.write(text, 0, 'latin1')
     try {
       for (let done = 0; done < size; ) {
         const more = this.#write(open.fd, bytes.subarray(done, size))

@@ -6,7 +6,7 @@ import { column, member, sealedBytes, sealedText } from './rows.ts'
 import { demandAdmin, type Session } from './session.ts'
 import type { Database, GrantRow } from './tables.ts'
 
-/** What methods acquired. Written only under the lease of the grant's own key. */
+/** What methods acquired. Written only under the lease `grant:KEY`. */
 export function grantRows(session: Session): Pick<Store, 'grant' | 'intend' | 'replaceGrant'> {
   const { stamps } = session
 
@@ -17,7 +17,7 @@ export function grantRows(session: Session): Pick<Store, 'grant' | 'intend' | 'r
 
   /** Throws bad_request where the lease or the version is no longer the caller's. */
   async function uncontested(db: Database, key: string, version: number, fence: number) {
-    await demandLease(db, key, fence)
+    await demandLease(db, `grant:${key}`, fence)
     const row = await checkedRow(db, key)
     if ((row?.version ?? 0) !== version) {
       throw new LocumError('bad_request', 'The grant was renewed by somebody else meanwhile.', {

@@ -1,13 +1,9 @@
-import { lookup } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
 import { comparableAddress, judgeAddress, mayDial } from '../../core/addresses.ts'
 import { LocumError } from '../../core/errors.ts'
 
-/** Every address of a name, best first. Rejects with a resolver's `code` (ENOTFOUND, EAI_AGAIN…). */
+/** Every address of a name, best first, as `lookup` of `node:dns/promises` with `all` gives them. Rejects with a resolver's `code` (ENOTFOUND, EAI_AGAIN…). */
 export type Lookup = (name: string) => Promise<readonly { readonly address: string }[]>
-
-/** The operating system's resolver, hosts file included, in its order (RFC 6724). */
-export const systemLookup: Lookup = (name) => lookup(name, { all: true, order: 'verbatim' })
 
 /** The addresses of this host's interfaces. */
 export function systemAddresses(): string[] {

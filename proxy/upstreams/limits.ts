@@ -18,7 +18,7 @@ export interface UpstreamLimits {
   readonly nextAddressMs: number
   /** Addresses of one name that are dialled; every one is judged all the same. */
   readonly addresses: number
-  /** TLS sessions kept for resumption, one a key; each is about 2 KiB. */
+  /** TLS sessions kept for resumption, one a key; each is about 1 KiB, and more with a long chain. */
   readonly sessions: number
   /** TLS contexts kept, one a CA text; each takes about 1 ms to make. */
   readonly contexts: number

@@ -63,7 +63,7 @@ export class UpstreamRequest implements Sending, ResponseHandler {
       line.connection.send(this.#head, this.#body, this)
     } catch (thrown) {
       if (this.line === line) this.#pool.drop(line)
-      this.fail(thrown instanceof WireError ? wireError(thrown) : asLocumError(thrown))
+      this.fail(thrown instanceof WireError ? unsendable(thrown) : asLocumError(thrown))
     }
   }
 
@@ -128,6 +128,11 @@ export class UpstreamRequest implements Sending, ResponseHandler {
     else if (this.line) this.#pool.drop(this.line)
     else this.#pool.leave(this)
   }
+}
+
+/** Thrown by `send`, a fault is the request's own. */
+function unsendable(cause: WireError): LocumError {
+  return new LocumError('bad_request', 'The request cannot be written as valid HTTP.', { cause })
 }
 
 function expire(request: UpstreamRequest): void {

@@ -22,7 +22,8 @@ export interface UpstreamHandler {
   upgraded(head: ResponseHead, tunnel: Tunnel): void
   /**
    * There is no response. Codes: destination_forbidden, upstream_unreachable, upstream_tls,
-   * upstream_invalid, upstream_timeout, overloaded.
+   * upstream_invalid, upstream_timeout, overloaded; bad_request where the head cannot be written or the
+   * request's body broke off; internal where a key stands for two upstreams.
    */
   failed(error: LocumError): void
 }

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import type { Clock } from '../../core/clock.ts'
 import type { Sealer, Store } from '../../core/store.ts'
@@ -361,7 +362,7 @@ export function testStore(name: string, makeSite: (clock: Clock) => Promise<Site
       await store.putConnection(SYSTEM, connection('crm'))
       await store.putCredential(SYSTEM, credential(sealer, 'c1'))
       await store.bind(SYSTEM, { connection: 'crm', scope: 'shared', credential: 'c1' })
-      await store.lease(SYSTEM, 'g', 1_000, (fence) =>
+      await store.lease(SYSTEM, 'grant:g', 1_000, (fence) =>
         store.replaceGrant(SYSTEM, 'g', 0, fence, { sealed: Buffer.alloc(1) }),
       )
       await store.setCredentialDisabled(SYSTEM, 'c1', true)
@@ -404,7 +405,7 @@ export function testStore(name: string, makeSite: (clock: Clock) => Promise<Site
         holders++
         t.equal(holders, 1)
         fences.push(fence)
-        await other.head()
+        for (let n = 0; n < 20; n++) await turn()
         holders--
       }
       await Promise.all([store, other, store, other].map((each) => each.lease(SYSTEM, 'k', 5_000, work)))
@@ -431,11 +432,11 @@ export function testStore(name: string, makeSite: (clock: Clock) => Promise<Site
       const { store, open } = await fresh(t)
       const { store: other } = await open()
       const sealed = Buffer.alloc(1)
-      const slow = await store.lease(SYSTEM, 'g', 1_000, async (stale) => {
+      const slow = await store.lease(SYSTEM, 'grant:g', 1_000, async (stale) => {
         clock.time += 2_000
         const gate = Promise.withResolvers<void>()
         const taken = Promise.withResolvers<void>()
-        const second = other.lease(SYSTEM, 'g', 1_000, async (fence) => {
+        const second = other.lease(SYSTEM, 'grant:g', 1_000, async (fence) => {
           taken.resolve()
           await gate.promise
           return other.replaceGrant(SYSTEM, 'g', 0, fence, { sealed, expiresAt: 77 })
@@ -458,7 +459,7 @@ export function testStore(name: string, makeSite: (clock: Clock) => Promise<Site
       const sealed = Buffer.from('token')
       t.equal(await store.grant(SYSTEM, 'g'), undefined)
       await t.rejects(store.replaceGrant(SYSTEM, 'g', 0, 1, { sealed }), { code: 'bad_request' }, 'no lease')
-      await store.lease(SYSTEM, 'g', 5_000, async (fence) => {
+      await store.lease(SYSTEM, 'grant:g', 5_000, async (fence) => {
         await store.intend(SYSTEM, 'g', 0, fence)
         t.equal(await store.grant(SYSTEM, 'g'), undefined, 'an intent is no grant')
         await store.replaceGrant(SYSTEM, 'g', 0, fence, { sealed })
@@ -471,7 +472,7 @@ export function testStore(name: string, makeSite: (clock: Clock) => Promise<Site
         t.strictSame(await store.grant(SYSTEM, 'g'), { key: 'g', version: 2, sealed, expiresAt: 9 })
       })
       await t.rejects(
-        store.lease(SYSTEM, 'other', 5_000, (fence) => store.intend(SYSTEM, 'g', 2, fence)),
+        store.lease(SYSTEM, 'grant:other', 5_000, (fence) => store.intend(SYSTEM, 'g', 2, fence)),
         { code: 'bad_request' },
         "another key's lease is none",
       )

@@ -54,7 +54,11 @@ for (const client of CLIENTS) {
         t.equal(got.status, 200, label)
         const seen = upstream.requests.filter(({ url }) => url === pathOf(client, job))
         t.equal(seen.length, 1, `${label}: one request`)
-        t.equal(seen[0]?.headers.authorization, `Bearer ${secret}`, `${label}: the upstream got the real value`)
+        t.equal(
+          seen[0]?.headers.authorization,
+          `Bearer ${secret}`,
+          `${label}: the upstream got the real value`,
+        )
         const names = Object.keys(seen[0]?.headers ?? {}).join()
         t.notMatch(names, /proxy-|locum/, `${label}: nothing that speaks to Locum goes on`)
         const mask = `Bearer ${'*'.repeat(secret.length)}`
@@ -81,6 +85,7 @@ t.test('the audit has every use with its outcome, holds no secret, and verifies'
     }
   }
   const text = JSON.stringify(records)
-  for (const secret of [...Object.values(SECRETS), ...Object.values(site.keys)]) t.notOk(text.includes(secret))
+  for (const secret of [...Object.values(SECRETS), ...Object.values(site.keys)])
+    t.notOk(text.includes(secret))
   t.strictSame(await site.verify(), [])
 })

@@ -46,12 +46,12 @@ export function pathOf({ name }: Pick<Client, 'name'>, { entrance, as }: Job): s
 export async function runProgram(
   command: string,
   args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string; input?: string } = {},
+  options: { env?: Record<string, string>; cwd?: string } = {},
 ): Promise<{ code: number; out: string; errors: string }> {
   const child = spawn(command, args, {
     cwd: options.cwd,
     env: { PATH: process.env.PATH as string, HOME: '/nonexistent', LC_ALL: 'C', ...options.env },
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
   let out = ''
   let errors = ''
@@ -61,7 +61,6 @@ export async function runProgram(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors += text
   })
-  child.stdin.end(options.input ?? '')
   const code = await new Promise<number>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (status) => resolve(status ?? 1))
@@ -130,7 +129,9 @@ const nodeFetch: Client = {
           }
     env.URL = urlFor(site, goal, entrance, pathOf(this, job))
     env.PLACEHOLDER = PLACEHOLDER
-    return parsed(await runProgram(process.execPath, [join(import.meta.dirname, 'fetch-client.mjs')], { env }))
+    return parsed(
+      await runProgram(process.execPath, [join(import.meta.dirname, 'fetch-client.mjs')], { env }),
+    )
   },
 }
 

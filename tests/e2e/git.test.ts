@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { ENTRANCES } from '../kit/raw.ts'
+import { ENTRANCES, type Entrance } from '../kit/raw.ts'
 import { startSite } from '../kit/site.ts'
 import { proxyFor, runProgram, urlFor } from './clients.ts'
 import { GIT_ENV, gitMissing, startGitUpstream } from './git-upstream.ts'
@@ -52,36 +52,42 @@ t.test(
     t.teardown(() => rmSync(work, { recursive: true, force: true }))
 
     const git = async (cwd: string, ...args: string[]) => {
-      const { code, errors } = await runProgram('git', args, { cwd, env: { ...GIT_ENV, GIT_TRACE_CURL: '1' } })
+      const { code, errors } = await runProgram('git', args, {
+        cwd,
+        env: { ...GIT_ENV, GIT_TRACE_CURL: '1' },
+      })
       if (code !== 0) throw new Error(`git ${args[0]} ended with ${code}: ${errors}`)
       return errors
     }
     await Promise.all(
-      WHO.map(async (as) => {
+      WHO.map(async (as, who) => {
         const { username, password } = USERS[as]
         const secret = Buffer.from(`${username}:${password}`).toString('base64')
         const content = randomBytes(200_000)
-        for (const [i, entrance] of ENTRANCES.entries()) {
+        for (let i = 0; i < ENTRANCES.length; i++) {
+          // Everybody pushes by another entrance, and clones that by the others.
+          const entrance = ENTRANCES[(who + i) % ENTRANCES.length] as Entrance
           const label = `${as} by ${entrance}`
-          const folder = `${as}-${entrance}`
           const how =
             entrance === 'gateway'
               ? ['-c', `http.extraHeader=Locum-Authorization: Bearer ${site.keys[as]}`]
               : ['-c', `http.proxy=${proxyFor(site, as)}`, '-c', `http.sslCAInfo=${site.caFile}`]
-          // What does not fit goes out in chunks.
-          const options = [...how, '-c', 'http.postBuffer=65536']
-          const trace = await git(work, ...options, 'clone', urlFor(site, goal, entrance, `/${as}.git`), folder)
-          const clone = join(work, folder)
-          if (i > 0) t.ok(readFileSync(join(clone, 'file')).equals(content), `${label}: cloned what was pushed`)
-          writeFileSync(join(clone, i === 0 ? 'file' : `more-${i}`), i === 0 ? content : entrance)
-          await git(clone, 'add', '.')
-          await git(clone, '-c', 'gc.auto=0', 'commit', '-m', label)
-          const pushed = await git(clone, ...options, 'push', 'origin', 'HEAD:main')
-          t.notOk((trace + pushed).includes(secret), `${label}: the client saw no credential`)
+          const clone = join(work, `${as}-${entrance}`)
+          let trace = await git(work, ...how, 'clone', urlFor(site, goal, entrance, `/${as}.git`), clone)
+          if (i > 0)
+            t.ok(readFileSync(join(clone, 'file')).equals(content), `${label}: cloned what was pushed`)
+          else {
+            writeFileSync(join(clone, 'file'), content)
+            await git(clone, 'add', '.')
+            await git(clone, '-c', 'gc.auto=0', 'commit', '-m', 'A file')
+            // What does not fit goes out in chunks.
+            trace += await git(clone, ...how, '-c', 'http.postBuffer=65536', 'push', 'origin', 'HEAD:main')
+          }
+          t.notOk(trace.includes(secret), `${label}: the client saw no credential`)
           t.match(trace, /x-echo: Basic \*{8,}/i, `${label}: the echo in a header is masked`)
         }
         const seen = upstream.requests.filter(({ url }) => url.startsWith(`/${as}.git/`))
-        t.ok(seen.length >= 12)
+        t.ok(seen.length >= 8)
         t.ok(
           seen.every(({ headers }) => headers.authorization === `Basic ${secret}`),
           `${as}: every request carried the real credential`,

@@ -130,4 +130,10 @@ t.test('runs what was compiled where it is installed as a package', async (t) =>
   const root = checkout(join(folder, 'node_modules'))
   const path = [fakeNode(join(folder, 'bin'), 'v24.1.0')]
   t.match(run(join(root, 'bin/locum'), [], path), { said: { main: join(root, 'dist/cli/main.js') } })
+  const none = spawnSync(join(root, 'bin/locum'), {
+    env: { PATH: toolsOnly(join(folder, 'tools')) },
+    encoding: 'utf8',
+  })
+  t.match(none, { status: 1, stderr: /^locum: [^\n]*\n$/ })
+  t.notMatch(none.stderr, /npm ci/, 'there is no checkout to repair')
 })

@@ -16,7 +16,7 @@ const MAY_SEE: Readonly<Record<string, readonly string[] | 'all'>> = {
   // What is put together: a site's data folder, and a running program.
   'site.ts': 'all',
   'main.ts': 'all',
-  bench: ['core', 'main.ts', 'tests'],
+  bench: 'all',
   examples: 'all',
   tests: 'all',
 }

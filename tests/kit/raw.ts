@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
-import type { TestSite, Teardown } from './site.ts'
+import type { Teardown, TestSite } from './site.ts'
 
 /** A response as bytes say it, read by a parser that shares nothing with Locum's. Header names are lower case. */
 export interface RawResponse {
@@ -90,7 +90,8 @@ export class RawClient {
         continue
       }
       const headers = fieldsOf(lines)
-      const rest = head || status === 204 || status === 304 || status === 101 ? NOTHING : await this.#body(headers)
+      const rest =
+        head || status === 204 || status === 304 || status === 101 ? NOTHING : await this.#body(headers)
       return { status, reason: match[2] as string, headers, lines, interims, ...rest }
     }
   }
@@ -153,7 +154,7 @@ function fieldsOf(lines: readonly string[]): Record<string, string> {
 
 /** Connects to a port of this host. */
 export async function dial(t: Teardown, port: number): Promise<RawClient> {
-  const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+  const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
   t.teardown(() => socket.destroy())
   await once(socket, 'connect')
   return new RawClient(socket)
@@ -247,8 +248,12 @@ export async function sendBy(
   const client = await dial(t, site.port)
   const key = keyLine(site, entrance, as)
   if (entrance === 'gateway')
-    return client.send(`${method} /c/${goal.name}${path} HTTP/1.1\r\nHost: 127.0.0.1:${site.port}\r\n${key}${rest}`)
-  return client.send(`${method} http://${goal.authority}${path} HTTP/1.1\r\nHost: ${goal.authority}\r\n${key}${rest}`)
+    return client.send(
+      `${method} /c/${goal.name}${path} HTTP/1.1\r\nHost: 127.0.0.1:${site.port}\r\n${key}${rest}`,
+    )
+  return client.send(
+    `${method} http://${goal.authority}${path} HTTP/1.1\r\nHost: ${goal.authority}\r\n${key}${rest}`,
+  )
 }
 
 /** Sends a request by an entrance and reads its answer. */

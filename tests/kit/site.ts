@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { TSchema } from 'typebox'
 import { parse } from 'yaml'
 import { methods as everyMethod } from '../../auth-methods/index.ts'
+import type { StoreDirectory } from '../../broker/directory.ts'
 import { openAuthority } from '../../certs/authority.ts'
 import type { AuthMethod } from '../../core/auth-method.ts'
 import { type Clock, systemClock } from '../../core/clock.ts'
@@ -53,6 +54,8 @@ export interface TestSite {
   /** Applies another file; in force at the latest a second later. */
   apply(config: object | string): Promise<void>
   revoke(id: string): Promise<void>
+  /** Brings every change so far into force now. */
+  settle(): Promise<void>
   /** The audit's records so far, in time order. */
   audit(): Promise<AuditRecord['record'][]>
   /** What is wrong with the audit: nothing, it is hoped. */
@@ -111,10 +114,11 @@ export async function startSite(
   }
   t.teardown(async () => {
     await close()
-    if (log.length > 0 && options.faults !== 'expected') throw new Error(`the operator was told: ${log.join('\n')}`)
+    if (log.length > 0 && options.faults !== 'expected')
+      throw new Error(`the operator was told: ${log.join('\n')}`)
   })
   const content = await applyConfig(config)
-  running = await start({
+  const site = await start({
     data,
     store: opened,
     listen: { proxy: '127.0.0.1:0', console: '127.0.0.1:0' },
@@ -125,6 +129,7 @@ export async function startSite(
     limits: options.limits,
     log: (line) => log.push(line),
   })
+  running = site
   const authority = await openAuthority(store, sealer, clock)
   const ca = authority.certificatePem
   authority.close()
@@ -133,13 +138,13 @@ export async function startSite(
   const trail = join(data, 'audit')
   return {
     data,
-    proxyUrl: running.proxyUrl,
-    port: Number(new URL(running.proxyUrl).port),
-    consoleUrl: running.consoleUrl,
+    proxyUrl: site.proxyUrl,
+    port: Number(new URL(site.proxyUrl).port),
+    consoleUrl: site.consoleUrl,
     ca,
     caFile,
     keys,
-    running,
+    running: site,
     context,
     log,
     run,
@@ -148,6 +153,11 @@ export async function startSite(
     },
     async revoke(id) {
       await run(revokePrincipal, { id })
+    },
+    async settle() {
+      await (site.room.directory as StoreDirectory).feed.poll()
+      // What is under way is judged behind the change.
+      await new Promise((resolve) => setImmediate(resolve))
     },
     async audit() {
       // Outcomes are written at the end of a turn of the event loop.

@@ -226,7 +226,12 @@ function answer(
       for (let at = 0; at < text.length; at += Number(last)) response.write(text.slice(at, at + Number(last)))
       response.end()
     } else {
-      const body = JSON.stringify({ method: seen.method, url: seen.url, headers: seen.headers, body: seen.body })
+      const body = JSON.stringify({
+        method: seen.method,
+        url: seen.url,
+        headers: seen.headers,
+        body: seen.body,
+      })
       response.writeHead(200, {
         'Content-Type': 'application/json',
         'X-Echo': secret,
@@ -242,7 +247,13 @@ export async function startBytes(
   t: Teardown,
   script: (socket: Socket) => void,
   options: { tls?: boolean; leaf?: Issued; host?: string } = {},
-): Promise<{ port: number; origin: string; authority: string; ca: string | undefined; readonly open: number }> {
+): Promise<{
+  port: number
+  origin: string
+  authority: string
+  ca: string | undefined
+  readonly open: number
+}> {
   const { tls: secure = true, host = 'localhost' } = options
   const open = new Set<Socket>()
   const take = (socket: Socket): void => {
@@ -270,5 +281,23 @@ export async function startBytes(
     get open() {
       return open.size
     },
+  }
+}
+
+/** A script for `startBytes` that says `reply` (latin1) to each request head, whatever body comes behind it. */
+export function replying(
+  reply: (head: string, socket: Socket) => string | undefined,
+): (socket: Socket) => void {
+  return (socket) => {
+    let held = ''
+    socket.on('data', (chunk: Buffer) => {
+      held += chunk.toString('latin1')
+      for (let end = held.indexOf('\r\n\r\n'); end >= 0; end = held.indexOf('\r\n\r\n')) {
+        const head = held.slice(0, end)
+        held = held.slice(end + 4)
+        const text = reply(head, socket)
+        if (text !== undefined) socket.write(Buffer.from(text, 'latin1'))
+      }
+    })
   }
 }

@@ -23,7 +23,8 @@ export async function openWebSocket(
   { as = 'ada', path = '/ws', headers = [] }: Asked = {},
 ): Promise<OpenWebSocket> {
   const fields: Record<string, string> = {}
-  for (const line of headers) fields[line.slice(0, line.indexOf(':'))] = line.slice(line.indexOf(':') + 1).trim()
+  for (const line of headers)
+    fields[line.slice(0, line.indexOf(':'))] = line.slice(line.indexOf(':') + 1).trim()
   const name = entrance === 'gateway' ? 'Locum-Authorization' : 'Proxy-Authorization'
   if (entrance !== 'connect') fields[name] = `Bearer ${site.keys[as]}`
   const plain = goal.origin.startsWith('http:')
@@ -32,8 +33,10 @@ export async function openWebSocket(
       ? (await openTunnel(t, site, goal.authority, { as, plain })).socket
       : connect(site.port, '127.0.0.1')
   socket.removeAllListeners('data')
-  socket.removeAllListeners('end')
-  const url = entrance === 'gateway' ? `ws://127.0.0.1:${site.port}/c/${goal.name}${path}` : `ws://${goal.authority}${path}`
+  const url =
+    entrance === 'gateway'
+      ? `ws://127.0.0.1:${site.port}/c/${goal.name}${path}`
+      : `ws://${goal.authority}${path}`
   const ws = new WebSocket(url, {
     headers: fields,
     createConnection: () => socket,

@@ -21,7 +21,7 @@ async function makeSite(t: Test): Promise<string> {
     await store.putCredential(SYSTEM, credential(sealer, id, { owner }))
     await store.bind(SYSTEM, { connection: 'stripe', scope: `user:${id}`, credential: id })
   }
-  await store.lease(SYSTEM, 'g', 5_000, (fence) =>
+  await store.lease(SYSTEM, 'grant:g', 5_000, (fence) =>
     store.replaceGrant(SYSTEM, 'g', 0, fence, { sealed: Buffer.alloc(40) }),
   )
   await close()

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import t from 'tap'
+import { WireError } from '../../proxy/wire/message.ts'
 import { answer, bodyOf, headOf, makeUpstreams, send, serveRaw, specOf, until } from './kit.ts'
 
 t.test('gives a request the connection that became idle last', async (t) => {
@@ -244,6 +245,42 @@ t.test('does not send again what met its fault on a fresh connection, nor a seco
   t.equal((await send(upstreams, spec, headOf('GET', '/break')).outcome).code, 'upstream_unreachable')
   t.equal(sockets.length, 3, 'the idle one, and one more')
   t.equal(upstreams.counts.sentAgain, 1)
+})
+
+t.test('sends again once at most, however often a connection says that nothing was touched', async (t) => {
+  const { port } = await serveRaw(t, () => {})
+  let sent = 0
+  const upstreams = makeUpstreams(
+    t,
+    {},
+    {
+      connect: (socket) => ({
+        send(_head, _body, handler) {
+          sent++
+          queueMicrotask(() => handler.failed(new WireError('closed', 'as always'), true))
+        },
+        destroy: () => socket.destroy(),
+        onidle: undefined,
+        onclose: undefined,
+      }),
+    },
+  )
+  const one = send(upstreams, specOf(`http://127.0.0.1:${port}`))
+  t.equal((await one.outcome).code, 'upstream_invalid')
+  t.equal(sent, 2)
+  t.equal(one.calls, 1)
+  await until(() => upstreams.counts.sockets === 0)
+  t.equal(upstreams.counts.keys, 0)
+})
+
+t.test('a connection that cannot send a head at all fails its request and is gone', async (t) => {
+  const { port } = await serveRaw(t, () => {})
+  const upstreams = makeUpstreams(t)
+  const one = send(upstreams, specOf(`http://127.0.0.1:${port}`), headOf('GET', '/with blank'))
+  t.equal((await one.outcome).code, 'bad_request')
+  t.equal(one.calls, 1)
+  await until(() => upstreams.counts.sockets === 0)
+  t.equal(upstreams.counts.keys, 0)
 })
 
 t.test('does not send again when a byte of the answer came', async (t) => {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls'
 import t, { type Test } from 'tap'
@@ -8,7 +9,7 @@ import { answer, makeUpstreams, type Outcome, type RawServer, send, serveRaw, sp
 const ca = await makeCa()
 const toLoopback: Lookup = async () => [{ address: '127.0.0.1' }]
 
-async function serveTls(t: Test, leaf: Issued, options: TlsOptions = {}): Promise<RawServer> {
+async function serveTls(t: Test, leaf: Issued, options: TlsOptions = {}, port = 0): Promise<RawServer> {
   return serveRaw(
     t,
     (_, socket) => {
@@ -18,6 +19,7 @@ async function serveTls(t: Test, leaf: Issued, options: TlsOptions = {}): Promis
     },
     '127.0.0.1',
     (listener) => createTlsServer({ cert: leaf.cert, key: leaf.key, ...options }, listener) as Server,
+    port,
   )
 }
 
@@ -126,23 +128,51 @@ t.test('a session is not resumed under another name or another CA', async (t) =>
   t.equal((await once({ ...right, ca: (await makeCa('B')).cert })).code, 'upstream_tls')
 })
 
+/** Ends a server and what is open on it, so that another can have its port. */
+async function stop({ server, sockets }: RawServer): Promise<void> {
+  for (const socket of sockets) socket.destroy()
+  await new Promise((resolve) => server.close(resolve))
+}
+
 t.test('goes on with a server that knows none of its sessions any more', async (t) => {
   const leaf = await issue(ca, ['api.test'])
   const first = await serveTls(t, leaf)
   const upstreams = makeUpstreams(t, {}, { lookup: toLoopback })
   const spec = specOf(`https://api.test:${first.port}`, { ca: ca.cert })
   t.equal((await send(upstreams, spec).outcome).status, 200)
-  for (const socket of first.sockets) socket.destroy()
+  await stop(first)
   await until(() => upstreams.counts.sockets === 0)
-  await new Promise((resolve) => first.server.close(resolve))
-  await serveRaw(
+  await serveTls(t, leaf, {}, first.port)
+  const outcome = await send(upstreams, spec).outcome
+  t.equal(JSON.parse(outcome.body ?? '{}').reused, false)
+})
+
+t.test('gives a session up when a handshake with it failed', async (t) => {
+  const leaf = await issue(ca, ['api.test'])
+  const options = { ticketKeys: randomBytes(48) }
+  const upstreams = makeUpstreams(t, {}, { lookup: toLoopback })
+  const first = await serveTls(t, leaf, options)
+  const spec = specOf(`https://api.test:${first.port}`, { ca: ca.cert })
+  const reused = async () => JSON.parse((await send(upstreams, spec).outcome).body ?? '{}').reused
+  t.equal(await reused(), false)
+  await stop(first)
+  await until(() => upstreams.counts.sockets === 0)
+  const second = await serveTls(t, leaf, options, first.port)
+  t.equal(await reused(), true, 'the keys of its tickets are the same')
+  await stop(second)
+  await until(() => upstreams.counts.sockets === 0)
+  const breaks = (socket: Socket) => socket.once('data', () => socket.destroy())
+  const broken = await serveRaw(
     t,
-    (_, socket) => answer(socket, 'fresh'),
+    () => {},
     '127.0.0.1',
-    (listener) => createTlsServer({ cert: leaf.cert, key: leaf.key }, listener) as Server,
+    () => createServer(breaks),
     first.port,
   )
-  t.equal((await send(upstreams, spec).outcome).body, 'fresh')
+  t.equal((await send(upstreams, spec).outcome).code, 'upstream_tls')
+  await stop(broken)
+  await serveTls(t, leaf, options, first.port)
+  t.equal(await reused(), false)
 })
 
 t.test('a handshake that does not end is a timeout, one that breaks off is a TLS failure', async (t) => {
@@ -170,7 +200,7 @@ t.test('a handshake that does not end is a timeout, one that breaks off is a TLS
 
 t.test('a client that goes during a handshake takes it along', async (t) => {
   const silent = await serveRaw(t, () => {})
-  const upstreams = makeUpstreams(t)
+  const upstreams = makeUpstreams(t, { handshakeMs: 600_000 })
   const sent = send(upstreams, specOf(`https://127.0.0.1:${silent.port}`))
   await until(() => silent.sockets.length === 1)
   sent.sending.abort()

@@ -4,7 +4,8 @@ import { HeadBytes } from '../../proxy/wire/h1/head-bytes.ts'
 import { readRequestHead, readResponseHead } from '../../proxy/wire/h1/head-reader.ts'
 import { NONE, writeRequestHead, writeResponseHead, writeTrailers } from '../../proxy/wire/h1/head-writer.ts'
 import { LIMITS, limitsWith } from '../../proxy/wire/limits.ts'
-import { Fields, type RequestHead, WireError } from '../../proxy/wire/message.ts'
+import { Fields, type RequestHead, type WireError } from '../../proxy/wire/message.ts'
+import { faultOf } from './kit.ts'
 
 function request(text: string) {
   return readRequestHead(text, 0, LIMITS)
@@ -12,17 +13,6 @@ function request(text: string) {
 
 function response(text: string) {
   return readResponseHead(text, LIMITS)
-}
-
-/** The fault of reading it, or undefined. */
-function faultOf(read: () => unknown): string | undefined {
-  try {
-    read()
-    return undefined
-  } catch (fault) {
-    if (!(fault instanceof WireError)) throw fault
-    return fault.fault
-  }
 }
 
 const pairs = (fields: Fields) => fields.spelled.map((name, i) => `${name}=${fields.values[i]}`)

@@ -70,7 +70,10 @@ export class RawPeer {
     return this.received
   }
 
+  /** Likewise, with this side ended too. */
   async gone(): Promise<string> {
+    await this.whole()
+    this.socket.end()
     while (!this.closed) await this.#next()
     return this.received
   }
@@ -267,4 +270,15 @@ export function startRaw(t: Teardown, script: (peer: RawPeer) => Promise<unknown
       if (!peer.ended) throw fault
     })
   })
+}
+
+/** The fault that the work throws; undefined where it throws none. */
+export function faultOf(work: () => unknown): WireError['fault'] | undefined {
+  try {
+    work()
+    return undefined
+  } catch (fault) {
+    if (!(fault instanceof WireError)) throw fault
+    return fault.fault
+  }
 }

@@ -1,0 +1,114 @@
+/** Shorter secrets, and shorter forms, are not searched: they would be found by chance. Bytes. */
+export const SHORTEST_SECRET = 8
+
+/** What is left as it is when text is percent-encoded; everybody draws the line elsewhere. */
+const KEPT: readonly RegExp[] = [
+  // encodeURIComponent
+  /[A-Za-z0-9\-_.!~*'()]/,
+  // RFC 3986 §2.3: Go, Ruby, Python's quote with nothing safe
+  /[A-Za-z0-9\-_.~]/,
+  // Python's quote
+  /[A-Za-z0-9\-_.~/]/,
+  // application/x-www-form-urlencoded: browsers, Java
+  /[A-Za-z0-9\-_.*]/,
+  // PHP's urlencode
+  /[A-Za-z0-9\-_.]/,
+  // RFC 3986 §3.4: a query
+  /[A-Za-z0-9\-_.~!$&'()*+,;=:@/?]/,
+  // URL Standard §1.3: a query, then a path
+  /[!$-&(-;=?-~]/,
+  /[!$-;=@-_a-z|~]/,
+  // every byte
+  /(?!)/,
+]
+
+/** What JSON writers escape as `\uXXXX` beside what they must. */
+const ESCAPED: readonly RegExp[] = [
+  /(?!)/,
+  // Go, Ruby on Rails
+  /[<>&\u2028\u2029]/,
+  // PHP's JSON_HEX_*
+  /[<>&'"]/,
+  // Gson
+  /[<>&='\u2028\u2029]/,
+  // System.Text.Json
+  /[<>&'"+`\u007f]/,
+]
+const BEYOND_ASCII = /[\u0080-\uffff]/
+
+/**
+ * Every form in which a secret is searched for: as it stands, base64 and base64url at each of the
+ * three offsets, hex, percent-encoding, JSON escapes. Each at least 8 bytes long; none where the
+ * secret is shorter.
+ */
+export function formsOf(secret: string): Buffer[] {
+  const raw = Buffer.from(secret, 'utf8')
+  if (raw.length < SHORTEST_SECRET) return []
+  const forms = new Set<string>()
+  addForms(forms, secret, raw)
+  // Many programs read the bytes of a head as Latin-1, and write what they read as UTF-8.
+  const misread = raw.toString('latin1')
+  if (misread !== secret) addForms(forms, misread, Buffer.from(misread, 'utf8'))
+  return [...forms]
+    .filter((form) => form.length >= SHORTEST_SECRET)
+    .map((form) => Buffer.from(form, 'latin1'))
+}
+
+/** Adds the forms of a text, `raw` in UTF-8, as latin1. */
+function addForms(forms: Set<string>, text: string, raw: Buffer): void {
+  forms.add(raw.toString('latin1'))
+  for (let offset = 0; offset < 3; offset++) {
+    const coded = base64Core(raw, offset)
+    forms.add(coded).add(coded.replaceAll('-', '+').replaceAll('_', '/'))
+  }
+  const hex = raw.toString('hex')
+  forms.add(hex).add(hex.toUpperCase())
+  for (const kept of KEPT) {
+    const coded = percentText(raw, kept)
+    const lower = coded.replace(/%../g, (code) => code.toLowerCase())
+    for (const one of [coded, lower]) forms.add(one).add(one.replaceAll('%20', '+'))
+  }
+  for (const one of jsonTexts(text)) forms.add(Buffer.from(one, 'utf8').toString('latin1'))
+}
+
+/** The base64url characters that these bytes alone decide, `offset` bytes behind a multiple of three. */
+function base64Core(raw: Buffer, offset: number): string {
+  const padded = Buffer.concat([Buffer.alloc(offset), raw])
+  const from = Math.ceil((offset * 8) / 6)
+  const to = Math.floor((padded.length * 8) / 6)
+  return padded.toString('base64url').slice(from, to)
+}
+
+function percentText(raw: Buffer, kept: RegExp): string {
+  let text = ''
+  for (const byte of raw) {
+    const char = String.fromCharCode(byte)
+    text += kept.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+  }
+  return text
+}
+
+function jsonTexts(text: string): Set<string> {
+  const texts = new Set<string>()
+  for (const escaped of ESCAPED) {
+    for (const ascii of [false, true]) {
+      const coded = jsonText(text, (char) => escaped.test(char) || (ascii && BEYOND_ASCII.test(char)))
+      for (const one of [coded, coded.replaceAll('/', '\\/')]) {
+        texts.add(one).add(one.replace(/\\u[0-9a-f]{4}/g, (code) => `\\u${code.slice(2).toUpperCase()}`))
+      }
+    }
+  }
+  return texts
+}
+
+function jsonText(text: string, escapes: (char: string) => boolean): string {
+  let coded = ''
+  for (const char of text) coded += escapes(char) ? unicodeEscapes(char) : JSON.stringify(char).slice(1, -1)
+  return coded
+}
+
+function unicodeEscapes(char: string): string {
+  let text = ''
+  for (let i = 0; i < char.length; i++) text += `\\u${char.charCodeAt(i).toString(16).padStart(4, '0')}`
+  return text
+}
