@@ -51,7 +51,7 @@ export function findPlaceholders(
   fields: HeadFields,
   slots: ReadonlySet<string>,
 ): readonly SlotUse[] {
-  if (targetMayHoldPlaceholder(target)) throw outside('the target')
+  if (targetMayHoldPlaceholder(target)) throw placeholderOutside('the target')
   let uses: SlotUse[] | undefined
   for (let index = 0; index < fields.names.length; index++) {
     const name = fields.names[index] as string
@@ -59,7 +59,7 @@ export function findPlaceholders(
     const plain = mayHoldPlaceholder(value)
     const inBasic = plain || name.length !== 13 || name !== 'authorization' ? undefined : basicText(value)
     if (!plain && inBasic === undefined) continue
-    if (!slots.has(name)) throw outside(`the header \`${name}\``, name)
+    if (!slots.has(name)) throw placeholderOutside(`the header \`${name}\``, name)
     uses ??= []
     uses.push({
       name,
@@ -74,7 +74,8 @@ export function findPlaceholders(
 
 const NONE: readonly SlotUse[] = []
 
-function outside(where: string, header?: string): LocumError {
+/** The error for a placeholder where none may stand. `header`: the name of one that could be a slot. */
+export function placeholderOutside(where: string, header?: string): LocumError {
   return new LocumError(
     'placeholder_not_allowed',
     `There is a placeholder in ${where}, which is no slot of this connection.`,

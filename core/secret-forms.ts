@@ -18,12 +18,13 @@ const KEPT: readonly RegExp[] = [
   // URL Standard §1.3: a query, then a path
   /[!$-&(-;=?-~]/,
   /[!$-;=@-_a-z|~]/,
-  // every byte
-  /(?!)/,
 ]
+/** Text that everybody leaves as it is in an URL and in JSON. */
+const PLAIN = /^[A-Za-z0-9_.-]*$/
 
 /** What JSON writers escape as `\uXXXX` beside what they must. */
 const ESCAPED: readonly RegExp[] = [
+  // JSON.stringify, Python
   /(?!)/,
   // Go, Ruby on Rails
   /[<>&\u2028\u2029]/,
@@ -62,7 +63,9 @@ function addForms(forms: Set<string>, text: string, raw: Buffer): void {
     forms.add(coded).add(coded.replaceAll('-', '+').replaceAll('_', '/'))
   }
   const hex = raw.toString('hex')
-  forms.add(hex).add(hex.toUpperCase())
+  const everyByte = hex.replace(/../g, '%$&')
+  for (const one of [hex, everyByte]) forms.add(one).add(one.toUpperCase())
+  if (PLAIN.test(text)) return
   for (const kept of KEPT) {
     const coded = percentText(raw, kept)
     const lower = coded.replace(/%../g, (code) => code.toLowerCase())

@@ -17,9 +17,10 @@ export async function giveKey(
 }
 
 /**
- * What a new key for a user costs (R28): their own credentials lose their fields and stay disabled
- * until they are entered again, so that whoever hands out keys cannot take up a user's secrets. The
- * fields are dropped, since nothing may ever bring them back. Returns the credentials' ids.
+ * What it costs to take a user's keys away (R28): their own credentials lose their fields and stay
+ * disabled until they are entered again, so that whoever hands out keys cannot take up a user's
+ * secrets. It happens when the old keys go, with or without a new one; a first key suspends nothing.
+ * The fields are dropped, since nothing may ever bring them back. Returns the credentials' ids.
  */
 export async function suspendOwn(
   { as, store, clock, audit }: Pick<Context, 'as' | 'store' | 'clock' | 'audit'>,

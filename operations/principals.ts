@@ -72,10 +72,7 @@ export const addPrincipal = defineOperation({
       admin: input.admin ?? false,
       disabled: false,
     })
-    // Somebody of this id may have been here before, and their credentials are not the new one's.
-    const suspended = await suspendOwn(context, record)
-    warnSuspended(context, record.id, suspended)
-    return { id: record.id, ...(await giveKey(context, record.id, input.ttl)), suspended }
+    return { id: record.id, ...(await giveKey(context, record.id, input.ttl)), suspended: [] }
   },
 })
 
@@ -109,8 +106,9 @@ export const rotatePrincipalKey = defineOperation({
   async run(context, { id, ttl }): Promise<GivenKey> {
     const { as, store } = context
     const record = await findPrincipal(context, id)
-    await store.removeKeys(as, id)
-    const suspended = as.id === id && as.via !== 'local' ? [] : await suspendOwn(context, record)
+    const removed = await store.removeKeys(as, id)
+    const own = as.id === id && as.via !== 'local'
+    const suspended = removed === 0 || own ? [] : await suspendOwn(context, record)
     warnSuspended(context, id, suspended)
     return { id, ...(await giveKey(context, id, ttl)), suspended }
   },
@@ -139,9 +137,12 @@ export const revokePrincipal = defineOperation({
   input: One,
   who: administrators,
   subject: ({ id }) => id,
-  async run(context, { id }): Promise<{ id: string; revoked: number }> {
-    await findPrincipal(context, id)
-    return { id, revoked: await context.store.removeKeys(context.as, id) }
+  async run(context, { id }): Promise<{ id: string; revoked: number; suspended: readonly string[] }> {
+    const record = await findPrincipal(context, id)
+    const revoked = await context.store.removeKeys(context.as, id)
+    const suspended = revoked === 0 ? [] : await suspendOwn(context, record)
+    warnSuspended(context, id, suspended)
+    return { id, revoked, suspended }
   },
 })
 
@@ -162,8 +163,7 @@ export const addFirstAdministrator = defineOperation({
     const known = await store.principals(as)
     if (known.some((principal) => principal.admin || principal.id === id)) return undefined
     await store.putPrincipal(as, { id, kind: 'user', projects: [], admin: true, disabled: false })
-    const suspended = await suspendOwn(context, { id, kind: 'user' })
-    return { id, ...(await giveKey(context, id, undefined)), suspended }
+    return { id, ...(await giveKey(context, id, undefined)), suspended: [] }
   },
 })
 

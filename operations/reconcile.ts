@@ -158,7 +158,8 @@ function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
   if (keys.length === 0) return
   // Whoever writes the file must not take up a user's secrets with a key of theirs, nor by making a
   // service of the user, whose new keys suspend nothing (R28).
-  const suspends = (newKey && kind === 'user') || (found?.kind === 'user' && kind === 'service')
+  const another = newKey && now.keys.some((key) => key.principal === id)
+  const suspends = (another && kind === 'user') || (found?.kind === 'user' && kind === 'service')
   if (suspends) planning.suspended.add(id)
   steps.push({
     change: {
@@ -287,6 +288,10 @@ function planPruning({ content, now, steps }: Planning): void {
   }
   const principals = gone(now.principals, ({ id }) => content.principals.some((other) => other.id === id))
   for (const { id } of principals) {
-    remove('principal', id, ({ as, store }) => store.removePrincipal(as, id))
+    // Whoever gets this id later does not take up what was this one's.
+    remove('principal', id, async (context) => {
+      await context.store.removePrincipal(context.as, id)
+      warnSuspended(context, id, await suspendOwn(context, { id, kind: 'user' }))
+    })
   }
 }

@@ -1,11 +1,12 @@
 import type { Material, OpenRequest } from '../core/directory.ts'
 import { asLocumError, type Code, type Entrance, LocumError } from '../core/errors.ts'
 import type { Needles } from '../core/redact.ts'
-import { maskText, StreamMask } from '../core/redact.ts'
+import { StreamMask } from '../core/redact.ts'
 import type { Route } from '../core/route.ts'
-import { findPlaceholders, type SlotUse } from '../core/scan.ts'
+import { findPlaceholders, placeholderOutside, type SlotUse } from '../core/scan.ts'
 import type { Base, Candidate } from '../core/target.ts'
 import type { Caller } from '../core/words.ts'
+import { isSearched, maskFields, maskHead, removeProxyFields } from './answer.ts'
 import { identify } from './caller.ts'
 import { corsFields, rewriteResponse } from './gateway.ts'
 import { applyEdits, inject, injectionFor } from './injection.ts'
@@ -13,7 +14,7 @@ import type { Living } from './live.ts'
 import { checkAllowed, type Found, findRoute } from './reading.ts'
 import { type About, recordOutcome, recordRefusal, recordUse } from './records.ts'
 import { refusalOf } from './refusal.ts'
-import { guardTrailers, joinTunnels, maskFields } from './relay.ts'
+import { guardTrailers, joinTunnels } from './relay.ts'
 import type { Room, Session } from './room.ts'
 import { specFor } from './specs.ts'
 import type { Sending, UpstreamHandler } from './upstreams/spec.ts'
@@ -29,8 +30,6 @@ import type {
 
 /** The status in the audit of a request whose client went before an answer began. */
 const CLIENT_GONE = 499
-/** Media that is not searched for echoes. */
-const UNSEARCHED = /^(?:image|audio|video)\//i
 
 /**
  * One request, from its head to the last byte of its answer. It is its own handler and its own sink,
@@ -189,7 +188,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   #body(): BodySource | undefined {
     const { body, head } = this.#x
     if (body.empty) return undefined
-    return head.chunked ? guardTrailers(body) : body
+    return head.chunked ? guardTrailers(body, () => this.#refuse(placeholderOutside('the trailers'))) : body
   }
 
   // What the upstream says.
@@ -261,20 +260,11 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
 
   #relay(head: ResponseHead, body: BodySource): void {
     const { fields } = head
-    const coding = fields.get('content-encoding')
-    const searched = this.#needles !== undefined && !UNSEARCHED.test(fields.get('content-type') ?? '')
-    if (this.#needles && !searched) this.#room.counts.unsearched++
     const empty = body.empty || this.#clientMethod === 'HEAD'
-    if (searched && !empty && coding !== undefined && !/^\s*(?:identity)?\s*$/i.test(coding)) {
-      throw new LocumError(
-        'upstream_invalid',
-        'The upstream compressed its answer although it was asked not to, so it cannot be searched for secrets.',
-      )
-    }
+    const searched = this.#needles !== undefined && isSearched(fields, empty)
+    if (this.#needles && !searched) this.#room.counts.unsearched++
     this.#maskHead(head)
-    if (fields.get('proxy-status')?.toLowerCase().includes('locum')) fields.delete('proxy-status')
-    fields.delete('proxy-authenticate')
-    fields.delete('proxy-authentication-info')
+    removeProxyFields(fields)
     if (this.#entrance === 'gateway' && this.#base) {
       rewriteResponse(fields, this.#need().route.connection.name, this.#base, this.#origin)
     }
@@ -284,15 +274,8 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     body.start(this)
   }
 
-  /** Masks names, values and the reason phrase. */
   #maskHead(head: ResponseHead): void {
-    const needles = this.#needles
-    if (!needles) return
-    const hit = (hits: number) => {
-      this.#masked += hits
-    }
-    head.reason = maskText(needles, head.reason, hit)
-    maskFields(needles, head.fields, hit)
+    if (this.#needles) this.#masked += maskHead(this.#needles, head)
   }
 
   // The answer's body on its way to the client.
@@ -313,11 +296,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   end(trailers?: Fields): void {
     const rest = this.#mask?.end()
     if (rest) this.#sink?.write(rest)
-    if (trailers && this.#needles) {
-      maskFields(this.#needles, trailers, (hits) => {
-        this.#masked += hits
-      })
-    }
+    if (trailers && this.#needles) this.#masked += maskFields(this.#needles, trailers)
     this.#sink?.end(trailers)
     this.#finish()
   }

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { mayHoldPlaceholder } from '../core/placeholder.ts'
-import { maskText, type Needles, StreamMask } from '../core/redact.ts'
+import { type Needles, StreamMask } from '../core/redact.ts'
 import { type BodySink, type BodySource, type Fields, type Tunnel, WireError } from './wire/message.ts'
 
 /** A request body whose trailers are looked at before they leave: one with a placeholder is `found` instead. */
@@ -108,15 +108,4 @@ function pump(
   })
   if (from.rest.length > 0) push(from.rest)
   socket.resume()
-}
-
-/** Masks the values, and the names, of fields. */
-export function maskFields(needles: Needles, fields: Fields, hit: (hits: number) => void): void {
-  for (let i = 0; i < fields.names.length; i++) {
-    fields.values[i] = maskText(needles, fields.values[i] as string, hit)
-    const spelled = fields.spelled[i] as string
-    if (!needles.mayHold(spelled)) continue
-    fields.spelled[i] = maskText(needles, spelled, hit)
-    fields.names[i] = (fields.spelled[i] as string).toLowerCase()
-  }
 }

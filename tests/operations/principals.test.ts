@@ -68,7 +68,7 @@ t.test('a rotated key stops and another takes its place', async (t) => {
 t.test('revoking takes every key and leaves the principal', async (t) => {
   const { run, context } = await openDesk(t)
   const { key } = await run(addPrincipal, { id: 'ada' })
-  t.same(await run(revokePrincipal, { id: 'ada' }), { id: 'ada', revoked: 1 })
+  t.match(await run(revokePrincipal, { id: 'ada' }), { id: 'ada', revoked: 1 })
   t.equal(await context.store.keyHolder(LOCAL, proxyKeyHash(key)), undefined)
   t.match(await run(showPrincipal, { id: 'ada' }), { id: 'ada', keys: [] })
 })
@@ -98,8 +98,8 @@ t.test("a new key suspends a user's own credentials until they are entered again
   t.match(await enter(), { id, state: 'ready', version: 3 })
 })
 
-t.test("a new user of an old id does not take up the old one's credentials", async (t) => {
-  const { run, apply, context } = await openDesk(t)
+t.test('a revoked key suspends too, so that a new one brings nothing back', async (t) => {
+  const { run, apply } = await openDesk(t)
   await apply(CONNECTION)
   await run(addPrincipal, { id: 'ada' })
   const { id } = await run(setCredential, {
@@ -107,9 +107,21 @@ t.test("a new user of an old id does not take up the old one's credentials", asy
     for: 'user:ada',
     fields: { apiKey: 'secret-of-ada' },
   })
-  await context.store.removePrincipal(LOCAL, 'ada')
-  t.match(await run(addPrincipal, { id: 'ada' }), { suspended: [id] })
+  t.match(await run(revokePrincipal, { id: 'ada' }), { revoked: 1, suspended: [id] })
+  t.match(await run(rotatePrincipalKey, { id: 'ada' }), { suspended: [] })
   t.match(await run(showCredential, { id }), { state: 'suspended' })
+})
+
+t.test('a first key suspends nothing', async (t) => {
+  const { run, apply } = await openDesk(t)
+  await apply(`${CONNECTION}\nprincipals: [{ id: ada, kind: user }]\n`)
+  const { id } = await run(setCredential, {
+    connection: 'api',
+    for: 'user:ada',
+    fields: { apiKey: 'secret-of-ada' },
+  })
+  t.match(await run(rotatePrincipalKey, { id: 'ada' }), { suspended: [] })
+  t.match(await run(showCredential, { id }), { state: 'ready' })
 })
 
 t.test('what is shared, or a service’s, stays when keys change', async (t) => {

@@ -1,0 +1,57 @@
+import { LocumError } from '../core/errors.ts'
+import { maskText, type Needles } from '../core/redact.ts'
+import type { Fields, ResponseHead } from './wire/message.ts'
+
+/** Media that is not searched for echoes. */
+const UNSEARCHED = /^(?:image|audio|video)\//i
+const IDENTITY = /^\s*(?:identity)?\s*$/i
+
+/**
+ * Whether the body of an answer to a request with a secret is searched for it. Throws
+ * upstream_invalid for one that would have to be and cannot, since it is compressed.
+ */
+export function isSearched(fields: Fields, empty: boolean): boolean {
+  if (UNSEARCHED.test(fields.get('content-type') ?? '')) return false
+  const coded = fields.names.some(
+    (name, i) => name === 'content-encoding' && !IDENTITY.test(fields.values[i] as string),
+  )
+  if (coded && !empty) {
+    throw new LocumError(
+      'upstream_invalid',
+      'The upstream compressed its answer although it was asked not to, so it cannot be searched for secrets.',
+    )
+  }
+  return true
+}
+
+/** Removes what only Locum itself says to its clients. */
+export function removeProxyFields(fields: Fields): void {
+  if (fields.get('proxy-status')?.toLowerCase().includes('locum')) fields.delete('proxy-status')
+  fields.delete('proxy-authenticate')
+  fields.delete('proxy-authentication-info')
+}
+
+/** Masks the reason phrase and the fields. Returns how many echoes there were. */
+export function maskHead(needles: Needles, head: ResponseHead): number {
+  let masked = maskFields(needles, head.fields)
+  head.reason = maskText(needles, head.reason, (hits) => {
+    masked += hits
+  })
+  return masked
+}
+
+/** Masks the values of fields, and their names. Returns how many echoes there were. */
+export function maskFields(needles: Needles, fields: Fields): number {
+  let masked = 0
+  const hit = (hits: number) => {
+    masked += hits
+  }
+  for (let i = 0; i < fields.names.length; i++) {
+    fields.values[i] = maskText(needles, fields.values[i] as string, hit)
+    const spelled = fields.spelled[i] as string
+    if (!needles.mayHold(spelled)) continue
+    fields.spelled[i] = maskText(needles, spelled, hit)
+    fields.names[i] = (fields.spelled[i] as string).toLowerCase()
+  }
+  return masked
+}
