@@ -1,23 +1,26 @@
 import type { Clock } from '../core/clock.ts'
-import { credentialPlace } from '../core/credential.ts'
 import { type Destination, destinationText } from '../core/destination.ts'
 import type { Broker, Directory, Material, OpenRequest } from '../core/directory.ts'
-import { baseOf } from '../core/route.ts'
-import { type Json, type JsonObject, Secret } from '../core/secret.ts'
+import { LocumError } from '../core/errors.ts'
+import { baseOf, noConnection, type Route, reaches } from '../core/route.ts'
+import { Secret } from '../core/secret.ts'
 import { checkPlaintext, checkUse, missingCredential, scopesFor } from '../core/source.ts'
 import type { Sealer, Store } from '../core/store.ts'
 import { type Change, type Connection, type Credential, type Scope, SYSTEM } from '../core/words.ts'
-import { AHEAD, Grants } from './grants.ts'
+import { Grants } from './grants.ts'
+import { openFields } from './opening.ts'
 
 /** Open credentials kept, for one caller, connection and destination each; the oldest go first. */
 const OPEN_LIMIT = 10_000
 /** An open credential that nobody used for this long is forgotten, ms. */
-const IDLE_LIMIT = 300_000
+export const IDLE_LIMIT = 300_000
 
 interface Kept {
   readonly material: Material
+  readonly route: Route
   readonly caller: string
-  readonly connection: string
+  /** Unix ms; undefined: when it is refused. */
+  readonly renewAt: number | undefined
   usedAt: number
 }
 
@@ -26,11 +29,13 @@ export class StoreBroker implements Broker {
   readonly #store: Store
   readonly #sealer: Sealer
   readonly #clock: Clock
+  readonly #directory: Directory
   readonly #grants: Grants
+  readonly #limit: number
   readonly #kept = new Map<string, Kept>()
   readonly #underWay = new Map<string, Promise<Material>>()
   readonly #sweep: NodeJS.Timeout
-  /** Grows with every change, so that what was read before it is not kept after it. */
+  /** Grows with every change of who may use what. */
   #epoch = 0
 
   constructor(x: {
@@ -39,11 +44,15 @@ export class StoreBroker implements Broker {
     clock: Clock
     directory: Directory
     fetch: typeof globalThis.fetch
+    /** Open credentials kept at most. */
+    limit?: number
   }) {
     this.#store = x.store
     this.#sealer = x.sealer
     this.#clock = x.clock
+    this.#directory = x.directory
     this.#grants = new Grants(x)
+    this.#limit = x.limit ?? OPEN_LIMIT
     x.directory.onchange((changes) => this.#forget(changes))
     this.#sweep = setInterval(() => this.#forgetIdle(), IDLE_LIMIT / 5)
     this.#sweep.unref()
@@ -58,42 +67,55 @@ export class StoreBroker implements Broker {
     const key = keyOf(request)
     const kept = this.#kept.get(key)
     const now = this.#clock.now()
-    if (kept && (kept.material.expiresAt === undefined || kept.material.expiresAt - AHEAD > now)) {
+    if (kept?.route === request.route && (kept.renewAt === undefined || kept.renewAt > now)) {
       kept.usedAt = now
       return kept.material
     }
-    const known = this.#underWay.get(key)
-    if (known) return known
-    return this.#start(key, request, undefined)
+    return this.#underWay.get(key) ?? this.#start(key, key, request)
   }
 
   async renew(request: OpenRequest, material: Material): Promise<Material> {
+    const { generation } = material
     const key = keyOf(request)
     const kept = this.#kept.get(key)
-    if (kept && kept.material.generation > material.generation) return kept.material
-    return this.#start(key, request, material.generation)
+    if (kept?.route === request.route && kept.material.generation > generation) return kept.material
+    if (kept?.material === material) this.#kept.delete(key)
+    const flight = `${key}\n${generation}`
+    return this.#underWay.get(flight) ?? this.#start(flight, key, request, generation)
   }
 
-  #start(key: string, request: OpenRequest, refused: number | undefined): Promise<Material> {
-    const work = this.#openNow(key, request, refused).finally(() => {
-      if (this.#underWay.get(key) === work) this.#underWay.delete(key)
+  #start(flight: string, key: string, request: OpenRequest, refused?: number): Promise<Material> {
+    const work = this.#openAndKeep(key, request, refused).finally(() => {
+      if (this.#underWay.get(flight) === work) this.#underWay.delete(flight)
     })
-    this.#underWay.set(key, work)
+    this.#underWay.set(flight, work)
     return work
   }
 
-  async #openNow(key: string, request: OpenRequest, refused: number | undefined): Promise<Material> {
-    const epoch = this.#epoch
+  async #openAndKeep(key: string, request: OpenRequest, refused: number | undefined): Promise<Material> {
+    for (;;) {
+      const epoch = this.#epoch
+      const opened = await this.#openNow(request, refused)
+      if (epoch === this.#epoch) {
+        this.#keep(key, opened)
+        return opened.material
+      }
+      // Something changed while a token was fetched: the right to it is judged again, mostly at once.
+      this.#demandCurrent(request.route)
+    }
+  }
+
+  async #openNow(request: OpenRequest, refused: number | undefined): Promise<Kept> {
     const { caller, route, destination } = request
     const { connection, method } = route
     const scopes = scopesFor(connection, caller.principal)
     const found = await this.#store.bound(SYSTEM, connection.name, scopes)
     if (!found) throw missingCredential(connection, scopes)
     const { credential } = found
-    const scope: Scope = found.binding.scope
+    const { scope } = found.binding
     // A destination that is known is judged before anything is opened.
     if (destination) judge(connection, credential, scope, destination)
-    const fields = this.#openFields(credential)
+    const fields = openFields(this.#sealer, credential)
     const config = connection.methodConfig
     const held = method.acquire
       ? await this.#grants.hold({ route, credential, fields, caller, refused })
@@ -108,44 +130,42 @@ export class StoreBroker implements Broker {
       expiresAt: held?.grant.expiresAt,
       generation: held?.version ?? 0,
     }
-    if (epoch === this.#epoch)
-      this.#keep(key, {
-        material,
-        caller: caller.principal.id,
-        connection: connection.name,
-        usedAt: this.#clock.now(),
-      })
-    return material
+    const usedAt = this.#clock.now()
+    return { material, route, caller: caller.principal.id, renewAt: held?.renewAt, usedAt }
   }
 
-  #openFields(credential: Credential): JsonObject {
-    const fields: Record<string, Json> = {}
-    for (const name of credential.fieldNames) {
-      const plain = this.#sealer.open(
-        credentialPlace(credential, name),
-        credential.sealed[name] as Uint8Array,
-      )
-      Object.defineProperty(fields, name, { value: JSON.parse(plain.toString('utf8')), enumerable: true })
-      plain.fill(0)
-    }
-    return fields
+  /** Throws not_allowed where the connection is no longer the one that permitted the request. */
+  #demandCurrent({ connection }: Route): void {
+    const now = this.#directory.routeNamed(connection.name)
+    if (now?.connection.version === connection.version) return
+    throw new LocumError('not_allowed', `The connection \`${connection.name}\` was changed meanwhile.`, {
+      hint: 'Send the request again.',
+    })
   }
 
-  #keep(key: string, kept: Kept): void {
+  #keep(key: string, opened: Kept): void {
+    const kept = this.#kept.get(key)
+    // A late answer never stands in for a newer one.
+    if (kept?.route === opened.route && kept.material.generation > opened.material.generation) return
     this.#kept.delete(key)
-    if (this.#kept.size >= OPEN_LIMIT) this.#kept.delete(this.#kept.keys().next().value as string)
-    this.#kept.set(key, kept)
+    if (this.#kept.size >= this.#limit) this.#kept.delete(this.#kept.keys().next().value as string)
+    this.#kept.set(key, opened)
   }
 
   #forget(changes: readonly Change[]): void {
+    // A key is the caller's; a grant is compared by its version.
+    const ours = changes.filter(({ kind }) => kind !== 'key' && kind !== 'grant')
+    if (ours.length === 0) return
     this.#epoch++
+    // Who asks from now on joins nothing that was read before.
+    this.#underWay.clear()
     const touched = (kept: Kept) =>
-      changes.some(({ kind, id }) => {
+      ours.some(({ kind, id }) => {
         if (kind === 'credential') return kept.material.credential.id === id
-        if (kind === 'connection') return kept.connection === id
+        if (kind === 'connection') return kept.route.connection.name === id
         if (kind === 'principal') return kept.caller === id
-        // A binding or a provider may change who is served at all; a grant is compared by its version.
-        return kind === 'binding' || kind === 'provider' || kind === 'site'
+        // A binding or a provider may change who is served at all.
+        return true
       })
     for (const [key, kept] of this.#kept) if (touched(kept)) this.#kept.delete(key)
   }
@@ -157,6 +177,7 @@ export class StoreBroker implements Broker {
 }
 
 function judge(connection: Connection, credential: Credential, scope: Scope, destination: Destination): void {
+  if (!reaches(connection, destination)) throw noConnection(destinationText(destination), connection.name)
   checkPlaintext(connection, destination)
   checkUse(connection, credential, scope, destination)
 }

@@ -27,6 +27,8 @@ export class StoreDirectory implements Directory {
   #reached = new Map<string, readonly Route[]>()
   readonly #callers = new Map<string, Caller | null>()
   #defaultCaller: Caller | null = null
+  /** Grows whenever callers are forgotten. */
+  #callersSince = 0
 
   constructor(x: {
     store: Store
@@ -52,7 +54,7 @@ export class StoreDirectory implements Directory {
   /** Throws store_unavailable. */
   async start(): Promise<void> {
     await this.feed.start(async () => {
-      await this.#loadRoutes()
+      await this.#loadRoutes(() => true)
       await this.#loadDefault()
     })
   }
@@ -81,14 +83,14 @@ export class StoreDirectory implements Directory {
   }
 
   async fetchCaller(keyHash: string): Promise<Caller | null> {
-    const seq = this.feed.seq
+    const since = this.#callersSince
     const holder = await this.#store.keyHolder(SYSTEM, keyHash)
     const caller =
       holder && !holder.principal.disabled
         ? callerOf(holder.principal, 'key', { keyHash, expiresAt: holder.key.expiresAt })
         : null
-    // Kept only if nothing changed while it was asked for.
-    if (seq === this.feed.seq) {
+    // What was asked for before callers were forgotten may be older than the change.
+    if (since === this.#callersSince) {
       if (this.#callers.size >= CACHE_LIMIT) this.#callers.delete(this.#callers.keys().next().value as string)
       this.#callers.set(keyHash, caller)
     }
@@ -115,19 +117,25 @@ export class StoreDirectory implements Directory {
   async #apply(changes: readonly Change[]): Promise<void> {
     const all = changes.some((change) => change.kind === 'site')
     const has = (...kinds: Change['kind'][]) => all || changes.some((change) => kinds.includes(change.kind))
-    if (has('connection', 'provider')) await this.#loadRoutes()
+    if (has('connection', 'provider')) {
+      const named = new Set(changes.filter(({ kind }) => kind === 'connection').map(({ id }) => id))
+      const whole = changes.some(({ kind, id }) => kind === 'provider' || (kind === 'site' && id === '*'))
+      await this.#loadRoutes((name) => whole || named.has(name))
+    }
     if (has('principal', 'key')) {
+      this.#callersSince++
       this.#callers.clear()
       await this.#loadDefault()
     }
     for (const listener of this.#listeners) listener(changes)
   }
 
-  async #loadRoutes(): Promise<void> {
+  /** `changed`: its version does not tell; one that was removed and made again begins anew. */
+  async #loadRoutes(changed: (name: string) => boolean): Promise<void> {
     const routes = new Map<string, Route>()
     for (const connection of await this.#store.connections(SYSTEM)) {
       const known = this.#routes.get(connection.name)
-      if (known?.connection.version === connection.version) {
+      if (known?.connection.version === connection.version && !changed(connection.name)) {
         routes.set(connection.name, known)
         continue
       }

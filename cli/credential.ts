@@ -121,10 +121,10 @@ read from standard input as one JSON object; they are never an argument:
 async function fieldsFor(terminal: Terminal, { site, run }: Session, connection: string) {
   // First, so that nobody types a secret for a connection that is not there.
   const { method: id } = await run(showConnection, { name: connection })
-  if (!terminal.canAsk) return readFieldsFromInput(terminal)
+  if (!terminal.asking) return readFieldsFromInput(terminal)
   const method = site.methods.get(id)
   if (!method) throw new LocumError('internal', `The connection's method is not known here.`)
-  const fields = await askForFields(method)
+  const fields = await askForFields(method, terminal.asking)
   if (!fields) throw new LocumError('bad_request', 'Nothing was entered, nothing was changed.')
   return fields
 }

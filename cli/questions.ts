@@ -3,6 +3,9 @@ import { LocumError } from '../core/errors.ts'
 import type { JsonObject } from '../core/secret.ts'
 import type { Terminal } from './terminal.ts'
 
+/** Not even how many characters were typed. */
+const NO_ECHO = ''
+
 /** One JSON object from standard input. Throws bad_request, saying nothing of what was there. */
 export async function readFieldsFromInput(terminal: Terminal): Promise<JsonObject> {
   const text = await terminal.readInput()
@@ -23,19 +26,19 @@ function notAnObject(): LocumError {
   })
 }
 
-/**
- * Asks for a method's fields, for secrets without an echo. Questions go to standard error, so that
- * standard output stays the verb's own. Undefined where the person gave up.
- */
-export async function askForFields(method: AuthMethod): Promise<JsonObject | undefined> {
+/** Asks for a method's fields, for secrets without an echo. Undefined where the person gave up. */
+export async function askForFields(
+  method: AuthMethod,
+  streams: NonNullable<Terminal['asking']>,
+): Promise<JsonObject | undefined> {
   const { isCancel, password, text } = await import('@clack/prompts')
-  const output = process.stderr
   const demanded = (required: boolean) => (value: string | undefined) =>
     required && !value ? 'This is needed.' : undefined
   if (method.fields === 'any') {
     const answer = await password({
       message: 'Fields as one JSON object (not shown)',
-      output,
+      mask: NO_ECHO,
+      ...streams,
       validate: (value) => (isObjectText(value ?? '') ? undefined : 'One JSON object: {"token": "…"}'),
     })
     return isCancel(answer) ? undefined : (JSON.parse(answer) as JsonObject)
@@ -44,7 +47,8 @@ export async function askForFields(method: AuthMethod): Promise<JsonObject | und
   for (const [name, { title, secret, required }] of Object.entries(method.fields)) {
     const question = {
       message: secret ? `${title} (not shown)` : title,
-      output,
+      mask: NO_ECHO,
+      ...streams,
       validate: demanded(required),
     }
     const answer = secret ? await password(question) : await text(question)

@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import type { Readable, Writable } from 'node:stream'
 import { LocumError } from '../core/errors.ts'
 
 /** The terminal, or what stands in for one. */
@@ -6,8 +7,8 @@ export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Whether people read standard output, rather than a program. */
   readonly isInteractive: boolean
-  /** Whether somebody can be asked. */
-  readonly canAsk: boolean
+  /** Where somebody can be asked; absent where nobody is there. */
+  readonly asking?: { readonly input: Readable; readonly output: Writable }
   /** Columns of standard output. */
   readonly columns: number
   /** Writes to standard output as it is. */
@@ -35,7 +36,8 @@ export function processTerminal(): Terminal {
   return {
     env,
     isInteractive: stdout.isTTY === true,
-    canAsk: stdin.isTTY === true && stderr.isTTY === true,
+    // Questions go to standard error, so that standard output stays the verb's own.
+    asking: stdin.isTTY && stderr.isTTY ? { input: stdin, output: stderr } : undefined,
     columns: stdout.columns ?? 80,
     write: (text) => void stdout.write(text),
     note: (line) => void stderr.write(`${line}\n`),

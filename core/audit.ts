@@ -1,4 +1,4 @@
-import type { Code, Entrance } from './errors.ts'
+import type { Code, Entrance, LocumError } from './errors.ts'
 
 /** One line of the audit. Never a secret, never a query string. Times are added by the writer. */
 export type AuditEntry =
@@ -58,6 +58,11 @@ export type AuditEntry =
 export interface Audit {
   /** Returns when the operating system has the bytes. Throws internal where it did not take them. */
   record(entry: AuditEntry): void
+  /**
+   * As `record`, in one write with everything else of this turn of the event loop; `then` is called
+   * behind it, with the error where the operating system did not take it. Nothing may leave before.
+   */
+  recordThen(entry: AuditEntry, then: (error: LocumError | undefined) => void): void
   /** As `record`, but the bytes may wait until the end of this turn of the event loop: for outcomes. */
   recordSoon(entry: AuditEntry): void
 }

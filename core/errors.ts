@@ -1,3 +1,5 @@
+import { inspect } from 'node:util'
+
 /**
  * The one error class and the one table of what each code means to the outside
  * (RFC 9457 problem details, RFC 9209 Proxy-Status).
@@ -91,7 +93,10 @@ export interface ErrorExtras {
   authorizeUrl?: string
 }
 
-/** `detail` and `hint` are shown to the outside: they never hold a value of a secret. */
+/**
+ * `detail` and `hint` are shown to the outside: they never hold a value of a secret. Its cause is never
+ * printed with it: what failed underneath may hold what was sent.
+ */
 export class LocumError extends Error {
   readonly code: Code
   readonly detail: string
@@ -105,6 +110,10 @@ export class LocumError extends Error {
     this.detail = detail
     this.hint = extras.hint
     this.authorizeUrl = extras.authorizeUrl
+  }
+
+  [inspect.custom](): string {
+    return this.stack ?? this.message
   }
 }
 

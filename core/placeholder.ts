@@ -24,7 +24,8 @@ export interface VariableSources {
 
 const OPENING = /(?:<<|\{\{)\s*\$(?:auth|user|api)\b/i
 const ANY_OPENING = /<<\s*\$|\{\{/
-const HOLE = /<<\s*(\$[^<>]*?)\s*>>|\{\{\s*([^{}]*?)\s*\}\}/g
+/** Linear in the text: what is inside is trimmed afterwards. */
+const HOLE = /<<(\s*\$[^<>]*)>>|\{\{([^{}]*)\}\}/g
 const PATH = /^\$(Auth|User|Api)((?:\.[A-Za-z0-9_-]+|\[\d{1,6}\])+)$/
 const STEP = /\.([A-Za-z0-9_-]+)|\[(\d+)\]/g
 
@@ -57,48 +58,47 @@ export function parsePath(text: string): VariablePath | undefined {
  * something that opens like a placeholder is not one.
  */
 export function parseClientTemplate(text: string): Template {
-  const literals: string[] = []
-  const paths: VariablePath[] = []
-  let last = 0
-  for (const hole of text.matchAll(HOLE)) {
-    const inside = (hole[1] ?? hole[2]) as string
-    const path = parsePath(inside)
-    if (!path) {
-      if (!mayHoldPlaceholder(hole[0])) continue
-      throw unknownPlaceholder(inside)
-    }
-    literals.push(text.slice(last, hole.index))
-    paths.push(path)
-    last = hole.index + hole[0].length
+  const template = takeApart(text, (inside, hole) => {
+    if (mayHoldPlaceholder(hole)) throw unknownPlaceholder(inside)
+  })
+  if (template.literals.some(mayHoldPlaceholder)) {
+    throw new LocumError('placeholder_unknown', 'A placeholder is opened but not closed.', {
+      hint: 'Write it as <<$Auth.API_Key>> or {{$Auth.API_Key}}.',
+    })
   }
-  literals.push(text.slice(last))
-  for (const literal of literals) {
-    if (mayHoldPlaceholder(literal)) {
-      throw new LocumError('placeholder_unknown', 'A placeholder is opened but not closed.', {
-        hint: 'Write it as <<$Auth.API_Key>> or {{$Auth.API_Key}}.',
-      })
-    }
-  }
-  return { literals, paths }
+  return template
 }
 
 /** An administrator's text into a template. Throws bad_request where a `{{ … }}` is no variable. */
 export function parseConfiguredTemplate(text: string): Template {
+  const template = takeApart(text, (inside) => {
+    throw notAVariable(inside)
+  })
+  if (template.literals.some((literal) => ANY_OPENING.test(literal))) {
+    throw new LocumError('bad_request', 'A variable is opened but not closed.', {
+      hint: 'Write it as {{$Auth.API_Key}}.',
+    })
+  }
+  return template
+}
+
+/** `other` is told of what is closed like a placeholder and holds no path; what it lets be stays text. */
+function takeApart(text: string, other: (inside: string, hole: string) => void): Template {
   const literals: string[] = []
   const paths: VariablePath[] = []
   let last = 0
   for (const hole of text.matchAll(HOLE)) {
-    const inside = (hole[1] ?? hole[2]) as string
+    const inside = ((hole[1] ?? hole[2]) as string).trim()
     const path = parsePath(inside)
-    if (!path) throw notAVariable(inside)
+    if (!path) {
+      other(inside, hole[0])
+      continue
+    }
     literals.push(text.slice(last, hole.index))
     paths.push(path)
     last = hole.index + hole[0].length
   }
   literals.push(text.slice(last))
-  if (literals.some((literal) => ANY_OPENING.test(literal))) {
-    throw new LocumError('bad_request', `\`${text}\` opens a variable and does not close it.`)
-  }
   return { literals, paths }
 }
 

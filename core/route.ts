@@ -16,7 +16,13 @@ export interface Route {
   readonly needsCredential: boolean
   readonly slots: ReadonlySet<string>
   readonly base: Template | undefined
-  readonly paths: readonly { readonly literal: number; readonly pattern: RegExp }[]
+  readonly paths: readonly Glob[]
+}
+
+/** A path with `*` in it, taken apart at them. `literal`: how many characters stand before the first. */
+interface Glob {
+  readonly literal: number
+  readonly parts: readonly string[]
 }
 
 /** Throws bad_request for an unknown method, a header that cannot be set, or a template that is none. */
@@ -47,15 +53,26 @@ export function compileRoute(connection: Connection, methods: AuthMethods): Rout
     needsCredential: sets.some((set) => draws(set.template)) || (base !== undefined && draws(base)),
     slots: new Set((connection.slotHeaders ?? USUAL_SLOTS).map((name) => name.toLowerCase())),
     base,
-    paths: (connection.allow.paths ?? []).map((glob) => ({
-      literal: glob.includes('*') ? glob.indexOf('*') : glob.length,
-      pattern: new RegExp(`^${glob.split('*').map(escapeRegExp).join('.*')}$`, 's'),
-    })),
+    paths: (connection.allow.paths ?? []).map((glob) => {
+      const parts = glob.split('*')
+      return { literal: (parts[0] as string).length, parts }
+    }),
   }
 }
 
-function escapeRegExp(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+/** Whether the path is what the glob describes. Each part is taken where it first stands, so nothing is tried twice. */
+function matches({ parts }: Glob, path: string): boolean {
+  const first = parts[0] as string
+  const last = parts[parts.length - 1] as string
+  if (parts.length === 1) return path === first
+  if (!path.startsWith(first)) return false
+  let at = first.length
+  for (const part of parts.slice(1, -1)) {
+    const found = path.indexOf(part, at)
+    if (found < 0) return false
+    at = found + part.length
+  }
+  return path.length - last.length >= at && path.endsWith(last)
 }
 
 /** What a request asks for, as far as `allow` looks. */
@@ -76,7 +93,7 @@ export function allowsCaller(route: Route, principal: Principal): boolean {
 function pathRank(route: Route, path: string | undefined): number {
   if (route.paths.length === 0 || path === undefined) return 0
   let best = -1
-  for (const { literal, pattern } of route.paths) if (literal > best && pattern.test(path)) best = literal
+  for (const glob of route.paths) if (glob.literal > best && matches(glob, path)) best = glob.literal
   return best
 }
 
@@ -95,7 +112,7 @@ export function chooseRoute(
   if (routes.length === 0) throw noConnection(destination)
   let best: Route | undefined
   let bestRank = -1
-  let tie = false
+  let tied: string[] = []
   let nameFits = false
   for (const route of routes) {
     if (named !== undefined && route.connection.name !== named) continue
@@ -104,7 +121,8 @@ export function chooseRoute(
       continue
     const rank = pathRank(route, asked.path)
     if (rank < 0 || rank < bestRank) continue
-    tie = rank === bestRank
+    if (rank > bestRank) tied = []
+    tied.push(route.connection.name)
     best = route
     bestRank = rank
   }
@@ -118,11 +136,10 @@ export function chooseRoute(
       },
     )
   }
-  if (tie) {
-    const names = routes.map((route) => route.connection.name).join(', ')
+  if (tied.length > 1) {
     throw new LocumError(
       'connection_ambiguous',
-      `More than one connection to ${destination} fits: ${names}.`,
+      `More than one connection to ${destination} fits: ${tied.join(', ')}.`,
       {
         hint: 'Name one in the header `Locum-Connection`.',
       },
@@ -167,7 +184,24 @@ export function baseOf(route: Route, sources: VariableSources): Base {
     return parseBase(destinationText(only))
   }
   const base = parseBase(fill(route.base, sources, () => {}))
-  if (!reaches(connection, base.candidate.destination))
-    throw noConnection(base.candidate.text, connection.name)
-  return base
+  if (!reaches(connection, base.candidate.destination)) {
+    // Without the name: it may be drawn from a credential.
+    throw new LocumError(
+      'connection_not_found',
+      `The base of \`${connection.name}\` leads outside its destinations.`,
+      {
+        hint: "What its variables stand for must make a host that is among the connection's destinations.",
+      },
+    )
+  }
+  if (!route.base.paths.some(({ root }) => root === 'Auth')) return base
+  const text = fill(
+    route.base,
+    sources,
+    () => {},
+    (value, { root }) => (root === 'Auth' ? '*' : value),
+  )
+  const path = text.indexOf('/', text.indexOf('//') + 2)
+  const end = path < 0 ? text.length : path
+  return { ...base, shown: { origin: text.slice(0, end), prefix: text.slice(end).replace(/\/+$/, '') } }
 }

@@ -21,10 +21,13 @@ export interface SlotUse {
 }
 
 const BASIC = /^basic +([A-Za-z0-9+/_-]+=*)$/i
+/** Texts kept, and the longest of them that is: what clients write is theirs to vary. */
 const CACHE_LIMIT = 2048
+const LONGEST_KEPT = 512
 const templates = new Map<string, Template>()
 
 function templateOf(text: string): Template {
+  if (text.length > LONGEST_KEPT) return parseClientTemplate(text)
   let template = templates.get(text)
   if (!template) {
     template = parseClientTemplate(text)
@@ -36,6 +39,7 @@ function templateOf(text: string): Template {
 
 /** The text inside `Basic base64(…)`, where it may hold a placeholder. */
 function basicText(value: string): string | undefined {
+  if ((value.charCodeAt(0) | 0x20) !== 0x62) return undefined
   const match = BASIC.exec(value)
   if (!match) return undefined
   const text = Buffer.from(match[1] as string, 'base64').toString('utf8')
@@ -57,7 +61,7 @@ export function findPlaceholders(
     const name = fields.names[index] as string
     const value = fields.values[index] as string
     const plain = mayHoldPlaceholder(value)
-    const inBasic = plain || name.length !== 13 || name !== 'authorization' ? undefined : basicText(value)
+    const inBasic = plain ? undefined : basicText(value)
     if (!plain && inBasic === undefined) continue
     if (!slots.has(name)) throw placeholderOutside(`the header \`${name}\``, name)
     uses ??= []

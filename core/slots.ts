@@ -30,13 +30,13 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 /**
  * Whether a header can be a slot or a common header (R5). Throws bad_request for what frames the
- * message, belongs to one hop, or speaks to Locum.
+ * message, belongs to one hop, or speaks to Locum, with `_` for `-` too: many upstreams read it so.
  */
 export function checkHeaderName(name: string): void {
-  const lower = name.toLowerCase()
   if (!TOKEN.test(name)) throw new LocumError('bad_request', 'That is not a header name.')
-  if (NEVER.has(lower) || lower.startsWith('locum-')) {
-    throw new LocumError('bad_request', `The header \`${lower}\` cannot be set or be a slot.`)
+  const read = name.toLowerCase().replaceAll('_', '-')
+  if (NEVER.has(read) || read.startsWith('locum-')) {
+    throw new LocumError('bad_request', `The header \`${name.toLowerCase()}\` cannot be set or be a slot.`)
   }
 }
 

@@ -29,8 +29,9 @@ export function missingCredential(connection: Connection, scopes: readonly Scope
 
 /**
  * Judges a credential for a destination before anything is opened. Throws credential_missing where
- * it is disabled, credential_outside_audience where it was not approved for the destination or only
- * a wildcard that nobody vouches for covers it.
+ * it is disabled, not_allowed where it is another user's own and shared with nobody,
+ * credential_outside_audience where it was not approved for the destination or only a wildcard that
+ * nobody vouches for covers it.
  */
 export function checkUse(
   connection: Connection,
@@ -38,13 +39,26 @@ export function checkUse(
   scope: Scope,
   asked: Destination,
 ): void {
+  const { owner, projects, fieldNames } = credential
   if (credential.disabled) {
+    const which = `The credential for \`${connection.name}\` (${scope})`
+    // A user's own loses its fields when its owner's keys go (R28).
+    const emptied = fieldNames.length === 0
     throw new LocumError(
       'credential_missing',
-      `The credential for \`${connection.name}\` (${scope}) is disabled.`,
+      `${which} ${emptied ? 'has to be entered again' : 'is disabled'}.`,
       {
-        hint: `locum credential enable ${credential.id}`,
+        hint: emptied
+          ? `locum credential set ${connection.name} --for ${scope}`
+          : `locum credential enable ${credential.id}`,
       },
+    )
+  }
+  if (owner !== 'site' && owner !== scope && projects.length === 0) {
+    throw new LocumError(
+      'not_allowed',
+      `The credential for \`${connection.name}\` (${scope}) is somebody else's own, and not shared.`,
+      { hint: `Enter another: locum credential set ${connection.name} --for ${scope}` },
     )
   }
   if (!audienceCovers(credential.audience, asked)) {

@@ -1,10 +1,4 @@
-import {
-  DEFAULT_PORT,
-  type Destination,
-  destinationText,
-  parseAuthority,
-  parseDestination,
-} from './destination.ts'
+import { DEFAULT_PORT, type Destination, destinationText, parseAuthority } from './destination.ts'
 import { LocumError } from './errors.ts'
 
 /**
@@ -185,23 +179,35 @@ export interface Base {
   readonly candidate: Candidate
   /** Without a slash at its end. */
   readonly prefix: string
+  /** Where it was drawn from a credential: what may be shown of it, with `*` for what was drawn. */
+  readonly shown?: { readonly origin: string; readonly prefix: string }
 }
 
-/** `https://host/api/` → destination and prefix. Throws bad_request for a query, a fragment, dot segments or a host that is none. */
+/**
+ * `https://host/api/` → destination and prefix. Throws bad_request for a query, a fragment, dot
+ * segments or a host that is none; the error holds nothing of the text, which may be drawn from a credential.
+ */
 export function parseBase(text: string): Base {
-  const match = /^(https?:\/\/[^/?#@\\\s]+)(\/[^?#\\\s]*)?$/i.exec(text)
+  const match = /^(https?):\/\/([^/?#@\\\s]+)(\/[^?#\\\s]*)?$/i.exec(text)
   if (!match)
     throw new LocumError('bad_request', 'The base is not an URL of scheme, host and path.', {
       hint: 'https://api.example.com/v1/',
     })
-  const destination = parseDestination(match[1] as string)
-  if (destination.wildcard)
-    throw new LocumError('bad_request', 'A base names one host: it holds no wildcard.')
-  const path = match[2] ?? '/'
+  const scheme = (match[1] as string).toLowerCase() as 'http' | 'https'
+  const authority = parseAuthority(match[2] as string)
+  if (!authority)
+    throw new LocumError(
+      'bad_request',
+      'The base names no host, or spells it in a way that could be read twice.',
+      {
+        hint: 'A base names one host, without a wildcard: https://api.example.com/v1/',
+      },
+    )
+  const path = match[3] ?? '/'
   if (!/^[\x21-\x7e]*$/.test(path))
     throw new LocumError('bad_request', 'The base holds a character that an URL cannot hold.')
   return {
-    candidate: { destination, text: destinationText(destination) },
+    candidate: candidate(scheme, authority.host, authority.port ?? DEFAULT_PORT[scheme]),
     prefix: checkPath(path).replace(/\/+$/, ''),
   }
 }

@@ -8,6 +8,8 @@ const LONGEST = 4 * 1024 * 1024
 /** How often anchors may be used over, nested uses multiplied: a small file cannot become a huge one. */
 const MOST_ALIASES = 100
 
+const TOO_DEEP = 'the file is nested too deeply'
+
 /** Problems told of at once; the rest waits until these are solved. */
 const MOST_PROBLEMS = 10
 
@@ -49,19 +51,20 @@ export function parseFile(text: string, file: string): Document {
     fileError(file, [{ line, column, path: [], says }])
   if (text.length > LONGEST) throw fail(1, 1, 'the file is larger than 4 MiB')
   const lines = new LineCounter()
-  const document = guardDepth(fail, () =>
-    parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2' }),
-  )
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2' })
   const [broken] = [...document.errors, ...document.warnings]
   if (broken) {
     const { line, col } = lines.linePos(broken.pos[0])
-    throw fail(Math.max(line, 1), Math.max(col, 1), broken.message.split('\n')[0] as string)
+    // The parser is recursive: what is nested without end ends its stack.
+    const says = broken.code === 'RESOURCE_EXHAUSTION' ? TOO_DEEP : broken.message.split('\n')[0]
+    throw fail(Math.max(line, 1), Math.max(col, 1), says as string)
   }
   const root = document.contents
   let value: unknown
   try {
-    value = guardDepth(fail, () => document.toJS({ maxAliasCount: MOST_ALIASES }))
+    value = document.toJS({ maxAliasCount: MOST_ALIASES })
   } catch (cause) {
+    if (cause instanceof RangeError) throw fail(1, 1, TOO_DEEP)
     if (!(cause instanceof ReferenceError)) throw cause
     throw fail(1, 1, 'anchors are used over too often, or one that is not there')
   }
@@ -98,15 +101,5 @@ export function parseFile(text: string, file: string): Document {
       const { line, col } = lines.linePos(start)
       return { line: Math.max(line, 1), column: Math.max(col, 1) }
     },
-  }
-}
-
-/** The parser is recursive: what is nested without end ends the stack, not the program. */
-function guardDepth<T>(fail: (line: number, column: number, says: string) => LocumError, work: () => T): T {
-  try {
-    return work()
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause
-    throw fail(1, 1, 'the file is nested too deeply')
   }
 }

@@ -159,7 +159,8 @@ function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
   // Whoever writes the file must not take up a user's secrets with a key of theirs, nor by making a
   // service of the user, whose new keys suspend nothing (R28).
   const another = newKey && now.keys.some((key) => key.principal === id)
-  const suspends = (another && kind === 'user') || (found?.kind === 'user' && kind === 'service')
+  const suspends =
+    ((another || stale.length > 0) && kind === 'user') || (found?.kind === 'user' && kind === 'service')
   if (suspends) planning.suspended.add(id)
   steps.push({
     change: {

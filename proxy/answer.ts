@@ -2,8 +2,8 @@ import { LocumError } from '../core/errors.ts'
 import { maskText, type Needles } from '../core/redact.ts'
 import type { Fields, ResponseHead } from './wire/message.ts'
 
-/** Media that is not searched for echoes. */
-const UNSEARCHED = /^(?:image|audio|video)\//i
+/** Media that is not searched for echoes. A list is no type: clients disagree on which of it counts. */
+const UNSEARCHED = /^(?:image|audio|video)\/[^,]*$/i
 const IDENTITY = /^\s*(?:identity)?\s*$/i
 
 /**
@@ -11,7 +11,8 @@ const IDENTITY = /^\s*(?:identity)?\s*$/i
  * upstream_invalid for one that would have to be and cannot, since it is compressed.
  */
 export function isSearched(fields: Fields, empty: boolean): boolean {
-  if (UNSEARCHED.test(fields.get('content-type') ?? '')) return false
+  const types = fields.all('content-type')
+  if (types.length > 0 && types.every((type) => UNSEARCHED.test(type))) return false
   const coded = fields.names.some(
     (name, i) => name === 'content-encoding' && !IDENTITY.test(fields.values[i] as string),
   )
@@ -24,11 +25,14 @@ export function isSearched(fields: Fields, empty: boolean): boolean {
   return true
 }
 
-/** Removes what only Locum itself says to its clients. */
+/** Removes what only Locum itself says to its clients, from a head or from trailers. */
 export function removeProxyFields(fields: Fields): void {
-  if (fields.get('proxy-status')?.toLowerCase().includes('locum')) fields.delete('proxy-status')
-  fields.delete('proxy-authenticate')
-  fields.delete('proxy-authentication-info')
+  for (let i = fields.size - 1; i >= 0; i--) {
+    const name = fields.names[i] as string
+    if (!name.startsWith('proxy-')) continue
+    const ours = name === 'proxy-status' && /locum/i.test(fields.values[i] as string)
+    if (ours || name === 'proxy-authenticate' || name === 'proxy-authentication-info') fields.removeAt(i)
+  }
 }
 
 /** Masks the reason phrase and the fields. Returns how many echoes there were. */

@@ -9,7 +9,7 @@ import type { Caller } from '../core/words.ts'
 import { isSearched, maskFields, maskHead, removeProxyFields } from './answer.ts'
 import { identify } from './caller.ts'
 import { corsFields, rewriteResponse } from './gateway.ts'
-import { applyEdits, inject, injectionFor } from './injection.ts'
+import { applyEdits, drawsOnAuth, inject, injectionFor, takesCredential } from './injection.ts'
 import type { Living } from './live.ts'
 import { checkAllowed, type Found, findRoute } from './reading.ts'
 import { type About, recordOutcome, recordRefusal, recordUse } from './records.ts'
@@ -17,7 +17,7 @@ import { refusalOf } from './refusal.ts'
 import { guardTrailers, joinTunnels } from './relay.ts'
 import type { Room, Session } from './room.ts'
 import { specFor } from './specs.ts'
-import type { Sending, UpstreamHandler } from './upstreams/spec.ts'
+import type { Sending, UpstreamHandler, UpstreamSpec } from './upstreams/spec.ts'
 import type {
   BodySink,
   BodySource,
@@ -42,6 +42,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   readonly #id: string
   readonly #startedAt: number
   readonly #clientMethod: string
+  readonly #clientHost: string | undefined
   #caller: Caller | undefined
   #found: Found | undefined
   #uses: readonly SlotUse[] = []
@@ -71,6 +72,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     this.#id = room.nextId()
     this.#startedAt = room.clock.now()
     this.#clientMethod = x.head.method
+    this.#clientHost = x.head.host
     room.counts.requests++
   }
 
@@ -103,6 +105,8 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     try {
       if (this.#over) return
       this.#caller = caller
+      // From here on a revoked key ends it, whatever it waits for.
+      this.#room.live.add(this)
       this.#room.directory.checkFresh()
       const found = findRoute(this.#room.directory, caller, this.#x, this.#entrance)
       this.#found = found
@@ -128,7 +132,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   }
 
   #openRequest(caller: Caller, route: Route): OpenRequest {
-    return { caller, route, destination: this.#candidate?.destination }
+    return { caller, route, destination: this.#found?.candidate?.destination }
   }
 
   /** From an open credential to the upstream: record the use, then write. */
@@ -166,18 +170,26 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
           route.method.sign({ config: route.connection.methodConfig, values: material.values }, head),
         )
       }
-      recordUse(this.#room.audit, this.#about(), {
-        path: head.target,
-        slots: injection.names,
-        credential: material?.credential,
-      })
+      const shown = (this.#base?.shown?.prefix ?? this.#base?.prefix ?? '') + path
+      const use = { path: shown, slots: injection.names, credential: material?.credential }
+      const spec = specFor(route, candidate, material)
+      recordUse(this.#room.audit, this.#about(), use, (error) => this.#send(spec, error))
       this.#used = true
-      this.#room.live.add(this)
-      this.#sending = this.#room.upstreams.send(specFor(route, candidate, material), head, this.#body(), this)
-      if (this.#over) this.#sending.abort()
     } catch (error) {
       this.#refuse(error)
     }
+  }
+
+  /** The use is recorded, unless there is an error. */
+  #send(spec: UpstreamSpec, error: LocumError | undefined): void {
+    if (this.#over) return
+    if (error) {
+      this.#used = false
+      this.#refuse(error)
+      return
+    }
+    this.#sending = this.#room.upstreams.send(spec, this.#x.head, this.#body(), this)
+    if (this.#over) this.#sending.abort()
   }
 
   #need(): { caller: Caller; route: Route; path: string } {
@@ -195,7 +207,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
 
   informational(head: ResponseHead): void {
     if (this.#over) return
-    this.#maskHead(head)
+    this.#makeOwn(head)
     this.#x.sendInformational(head)
   }
 
@@ -220,10 +232,10 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
       return
     }
     try {
-      this.#maskHead(head)
+      this.#makeOwn(head)
       const client = this.#x.takeOver(head)
       this.#status = head.status
-      this.#tunnel = joinTunnels(client, upstream, this.#needles, (masked) => {
+      this.#tunnel = joinTunnels(client, upstream, this.#needles, head.upgrade, (masked) => {
         this.#masked += masked
         this.#finish()
       })
@@ -250,7 +262,6 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   /** Renews once and sends once more: only a request without a body gets here. */
   #renew(): void {
     this.#renewed = true
-    this.#room.live.remove(this)
     const { caller, route } = this.#need()
     this.#room.broker
       .renew(this.#openRequest(caller, route), this.#material as Material)
@@ -263,18 +274,26 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     const empty = body.empty || this.#clientMethod === 'HEAD'
     const searched = this.#needles !== undefined && isSearched(fields, empty)
     if (this.#needles && !searched) this.#room.counts.unsearched++
-    this.#maskHead(head)
-    removeProxyFields(fields)
-    if (this.#entrance === 'gateway' && this.#base) {
-      rewriteResponse(fields, this.#need().route.connection.name, this.#base, this.#origin)
-    }
+    this.#makeOwn(head)
     this.#status = head.status
     if (searched && this.#needles) this.#mask = new StreamMask(this.#needles)
     this.#sink = this.#x.sendHead(head)
     body.start(this)
   }
 
-  #maskHead(head: ResponseHead): void {
+  /** Whatever an upstream says in a head, final or not, is Locum's to answer for. */
+  #makeOwn(head: ResponseHead): void {
+    removeProxyFields(head.fields)
+    if (this.#entrance === 'gateway' && this.#base) {
+      rewriteResponse(head.fields, {
+        name: this.#need().route.connection.name,
+        base: this.#base,
+        target: this.#x.head.target,
+        host: this.#clientHost,
+        origin: this.#origin,
+      })
+    }
+    // Last: a base may hold what is searched for.
     if (this.#needles) this.#masked += maskHead(this.#needles, head)
   }
 
@@ -296,6 +315,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   end(trailers?: Fields): void {
     const rest = this.#mask?.end()
     if (rest) this.#sink?.write(rest)
+    if (trailers) removeProxyFields(trailers)
     if (trailers && this.#needles) this.#masked += maskFields(this.#needles, trailers)
     this.#sink?.end(trailers)
     this.#finish()
@@ -383,17 +403,9 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
       caller: this.#caller?.principal,
       entrance: this.#entrance,
       connection: this.#found?.route.connection.name,
-      destination: this.#candidate?.text,
+      destination: this.#base?.shown?.origin ?? this.#candidate?.text,
       method: this.#clientMethod,
       path: this.#found?.path,
     }
   }
-}
-
-function takesCredential(route: Route): boolean {
-  return route.method.fields === 'any' || Object.keys(route.method.fields).length > 0
-}
-
-function drawsOnAuth(use: SlotUse): boolean {
-  return use.template.paths.some((path) => path.root === 'Auth')
 }

@@ -15,6 +15,11 @@ const UPSTREAM_FIELDS = [
   'service-worker-allowed',
   'strict-transport-security',
   'refresh',
+  // Reports of everything that fails at the origin, and hints for everything that is asked of it.
+  'nel',
+  'report-to',
+  'accept-ch',
+  'critical-ch',
 ]
 
 /**
@@ -77,33 +82,71 @@ export function stripBrowserFields(fields: Fields): void {
   }
 }
 
-/** Makes an upstream's response one of the gateway: its own CORS, cookies and origin-wide orders go, its Location stays inside. */
-export function rewriteResponse(fields: Fields, name: string, base: Base, origin: string | undefined): void {
+/** What a response at the gateway answers. */
+export interface Answered {
+  /** The connection's. */
+  readonly name: string
+  readonly base: Base
+  /** What the upstream was asked for: path and query. */
+  readonly target: string
+  /** The Host by which the client knows the gateway. */
+  readonly host: string | undefined
+  /** The listed origin of a browser's request. */
+  readonly origin: string | undefined
+}
+
+/**
+ * Makes an upstream's response, interim or final, one of the gateway: its own CORS, cookies and
+ * origin-wide orders go, its Location leads to nowhere else at the gateway.
+ */
+export function rewriteResponse(fields: Fields, answered: Answered): void {
+  const { origin } = answered
   for (let i = fields.names.length - 1; i >= 0; i--) {
     const field = fields.names[i] as string
     if (UPSTREAM_FIELDS.includes(field) || field.startsWith('access-control-')) fields.removeAt(i)
-  }
-  for (const header of ['location', 'content-location']) {
-    const at = fields.names.indexOf(header)
-    if (at >= 0) fields.values[at] = rewriteLocation(fields.values[at] as string, name, base)
+    else if (field === 'location' || field === 'content-location') {
+      const location = rewriteLocation(fields.values[i] as string, answered)
+      if (location === undefined) fields.removeAt(i)
+      else fields.values[i] = location
+    }
   }
   fields.set('Content-Security-Policy', 'sandbox')
   fields.set('X-Content-Type-Options', 'nosniff')
   if (origin !== undefined) corsFields(fields, origin)
 }
 
-/** A location under the base becomes one under `/c/NAME/`; any other stays as it is. */
-export function rewriteLocation(location: string, name: string, base: Base): string {
+const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\/\//i
+const BEYOND_ASCII = /[^\0-\x7f]/g
+
+/**
+ * A location under the base becomes one under `/c/NAME/`; any other is one in full, and none where it
+ * is the gateway's own. It is read as a browser reads it (URL Standard §4.4), dots and backslashes
+ * included: whoever follows it to the gateway brings their key, and the upstream of one connection
+ * must not choose what is asked of another.
+ */
+export function rewriteLocation(
+  location: string,
+  { name, base, target, host }: Omit<Answered, 'origin'>,
+): string | undefined {
   const { text } = base.candidate
-  let path: string
-  if (location.startsWith('//')) path = `${text.slice(0, text.indexOf(':'))}:${location}`
-  else path = location
-  if (path.startsWith(text) && /^(?:[/?#]|$)/.test(path.slice(text.length)))
-    path = path.slice(text.length) || '/'
-  else if (!location.startsWith('/') || location.startsWith('//')) return location
-  if (!path.startsWith('/')) path = `/${path}`
-  if (path !== base.prefix && !path.startsWith(`${base.prefix}/`) && !path.startsWith(`${base.prefix}?`))
-    return location
-  const rest = path.slice(base.prefix.length)
-  return `/c/${name}${rest.startsWith('/') ? rest : `/${rest}`}`
+  // Fields are bytes; the parser would take each for a character of its own.
+  const bytes = location.replace(BEYOND_ASCII, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`)
+  const from = new URL(text + target)
+  if (!URL.canParse(bytes, from.href)) return location
+  const url = new URL(bytes, from)
+  const prefix = new URL(`${text}${base.prefix}/`).pathname
+  if (url.origin === from.origin && `${url.pathname}/`.startsWith(prefix))
+    return `/c/${name}/${url.pathname.slice(prefix.length)}${url.search}${url.hash}`
+  if (isGateway(url, host)) return undefined
+  return ABSOLUTE.test(location) ? location : url.href
+}
+
+function isGateway(url: URL, host: string | undefined): boolean {
+  const own = host !== undefined && URL.canParse(`http://${host}`) ? new URL(`http://${host}`) : undefined
+  if (!own) return false
+  return url.host === own.host || (url.port === own.port && isLoopback(url) && isLoopback(own))
+}
+
+function isLoopback({ hostname }: URL): boolean {
+  return /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)
 }

@@ -1,12 +1,21 @@
 import type { FieldEdits } from '../core/auth-method.ts'
 import type { Material } from '../core/directory.ts'
-import { fill, type VariableSources } from '../core/placeholder.ts'
+import { fill, type Template, type VariableSources } from '../core/placeholder.ts'
 import { Needles } from '../core/redact.ts'
 import type { Route } from '../core/route.ts'
 import type { SlotUse } from '../core/scan.ts'
 import { headerText } from '../core/slots.ts'
 import type { Caller } from '../core/words.ts'
 import type { Fields } from './wire/message.ts'
+
+/** Whether this connection's credentials hold anything to put in. */
+export function takesCredential(route: Route): boolean {
+  return route.method.fields === 'any' || Object.keys(route.method.fields).length > 0
+}
+
+export function drawsOnAuth(use: SlotUse): boolean {
+  return use.template.paths.some((path) => path.root === 'Auth')
+}
 
 /** What is put into one request's head, and what the answer is searched for. */
 export interface Injection {
@@ -42,16 +51,24 @@ export function injectionFor(
   for (const use of uses) key += `\n${use.name}\n${use.text}`
   let injection = injections.get(key)
   if (!injection) {
-    injection = makeInjection(route, uses, { caller, auth: material.values.reveal() })
+    const sources = { caller, auth: material.values.reveal() }
+    injection = makeInjection(route, uses, sources, material.base && route.base)
     if (injections.size >= CACHE_LIMIT) injections.clear()
     injections.set(key, injection)
   }
   return injection
 }
 
-function makeInjection(route: Route, uses: readonly SlotUse[], sources: VariableSources): Injection {
+function makeInjection(
+  route: Route,
+  uses: readonly SlotUse[],
+  sources: VariableSources,
+  base?: Template,
+): Injection {
   const secrets = new Set<string>()
   const collect = (value: string) => secrets.add(value)
+  // What the target holds is no less a secret that this request carries.
+  if (base) fill(base, sources, collect)
   const slotValues = uses.map((use) => {
     if (!use.basic) return fill(use.template, sources, collect, (value, path) => headerText(value, path.text))
     const text = fill(use.template, sources, collect)

@@ -91,7 +91,9 @@ export function checkAllowed(
   rest: string,
 ): void {
   const path = base && base.prefix + pathOnly(rest)
-  const where = base?.candidate.text ?? `the base of \`${route.connection.name}\``
+  // What was drawn from a credential is told to nobody.
+  const known = base?.shown === undefined ? base?.candidate.text : undefined
+  const where = known ?? `the base of \`${route.connection.name}\``
   chooseRoute([route], caller.principal, { method, path }, where, undefined)
 }
 
@@ -103,6 +105,8 @@ function takeOwnFields(head: RequestHead): string | undefined {
     const name = fields.names[i] as string
     if (name === 'proxy-authorization') fields.removeAt(i)
     else if (name.startsWith('locum-') || name.startsWith('locum_')) {
+      // Served as themselves, they would use the wrong person's credential.
+      if (name === 'locum-for') throw new LocumError('not_allowed', 'This caller may not act for others.')
       if (name === 'locum-connection') named = fields.values[i]
       fields.removeAt(i)
     }

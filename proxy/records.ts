@@ -1,6 +1,6 @@
 import type { Audit } from '../core/audit.ts'
 import type { Material } from '../core/directory.ts'
-import type { Code, Entrance } from '../core/errors.ts'
+import type { Code, Entrance, LocumError } from '../core/errors.ts'
 import { pathOnly } from '../core/target.ts'
 import type { Principal } from '../core/words.ts'
 
@@ -15,27 +15,31 @@ export interface About {
   readonly path: string | undefined
 }
 
-/** Before a byte leaves. Throws internal: then nothing may leave. */
+/** Before a byte leaves: `then` goes on, unless it is told of an error. */
 export function recordUse(
   audit: Audit,
   about: About,
   x: { path: string; slots: readonly string[]; credential: Material['credential'] | undefined },
+  then: (error: LocumError | undefined) => void,
 ): void {
-  audit.record({
-    event: 'use',
-    request: about.request,
-    caller: about.caller?.id ?? '',
-    via: about.caller?.via ?? '',
-    entrance: about.entrance,
-    connection: about.connection ?? '',
-    destination: about.destination ?? '',
-    method: about.method,
-    path: pathOnly(x.path),
-    credential: x.credential?.id,
-    credentialVersion: x.credential?.version,
-    scope: x.credential?.scope,
-    slots: x.slots,
-  })
+  audit.recordThen(
+    {
+      event: 'use',
+      request: about.request,
+      caller: about.caller?.id ?? '',
+      via: about.caller?.via ?? '',
+      entrance: about.entrance,
+      connection: about.connection ?? '',
+      destination: about.destination ?? '',
+      method: about.method,
+      path: pathOnly(x.path),
+      credential: x.credential?.id,
+      credentialVersion: x.credential?.version,
+      scope: x.credential?.scope,
+      slots: x.slots,
+    },
+    then,
+  )
 }
 
 export function recordOutcome(

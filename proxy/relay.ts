@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { mayHoldPlaceholder } from '../core/placeholder.ts'
 import { type Needles, StreamMask } from '../core/redact.ts'
+import { FrameMask } from './websocket.ts'
 import { type BodySink, type BodySource, type Fields, type Tunnel, WireError } from './wire/message.ts'
 
 /** A request body whose trailers are looked at before they leave: one with a placeholder is `found` instead. */
@@ -48,14 +49,16 @@ class TrailerGuard implements BodySink {
 /**
  * Joins two connections that stopped speaking HTTP. What comes from the upstream is masked (the
  * length stays, so frames stay whole). A half-close goes on; anything else ends both.
+ * `protocol`: what the upstream switched to.
  */
 export function joinTunnels(
   client: Tunnel,
   upstream: Tunnel,
   needles: Needles | undefined,
+  protocol: string | undefined,
   ended: (masked: number) => void,
 ): { destroy(): void } {
-  const mask = needles ? new StreamMask(needles) : undefined
+  const mask = needles && (isWebSocket(protocol) ? new FrameMask(needles) : new StreamMask(needles))
   let open = 2
   const over = () => {
     if (--open === 0) ended(mask?.hits ?? 0)
@@ -64,18 +67,8 @@ export function joinTunnels(
     client.socket.destroy()
     upstream.socket.destroy()
   }
-  pump(
-    client,
-    upstream.socket,
-    (chunk) => chunk,
-    () => undefined,
-  )
-  pump(
-    upstream,
-    client.socket,
-    (chunk) => (mask ? mask.push(chunk) : chunk),
-    () => mask?.end(),
-  )
+  pump(client, upstream.socket, undefined)
+  pump(upstream, client.socket, mask)
   for (const { socket } of [client, upstream]) {
     socket.on('error', destroy)
     socket.once('close', () => {
@@ -87,22 +80,29 @@ export function joinTunnels(
   return { destroy }
 }
 
-function pump(
-  from: Tunnel,
-  to: Duplex,
-  pass: (chunk: Buffer) => Buffer | undefined,
-  last: () => Buffer | undefined,
-): void {
+function isWebSocket(protocol: string | undefined): boolean {
+  return protocol?.trim().toLowerCase() === 'websocket'
+}
+
+/** Carries bytes one way, through `mask`; where that refuses them, the way ends. */
+function pump(from: Tunnel, to: Duplex, mask: StreamMask | FrameMask | undefined): void {
   const { socket } = from
   const push = (chunk: Buffer): void => {
-    const bytes = pass(chunk)
+    let bytes: Buffer | undefined
+    try {
+      bytes = mask ? mask.push(chunk) : chunk
+    } catch (fault) {
+      if (!(fault instanceof WireError)) throw fault
+      socket.destroy()
+      return
+    }
     if (bytes === undefined || to.write(bytes)) return
     socket.pause()
     to.once('drain', () => socket.resume())
   }
   socket.on('data', push)
   socket.once('end', () => {
-    const rest = last()
+    const rest = mask?.end()
     if (rest) to.end(rest)
     else to.end()
   })

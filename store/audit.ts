@@ -35,7 +35,11 @@ export interface AuditOptions {
   readonly signStart: (start: string) => string
   /** As `fs.writeSync`, for tests of disks that fail. */
   readonly write?: (fd: number, bytes: Uint8Array) => number
+  /** As `fs.fdatasync`. */
+  readonly sync?: (fd: number, done: (error: Error | null) => void) => void
 }
+
+type Then = (error: LocumError | undefined) => void
 
 /** Where a file's chain stands. */
 export interface ChainState {
@@ -69,9 +73,13 @@ export class AuditFile implements Audit {
   /** Outcomes that wait for the end of the turn, without number and hash. */
   #waiting: string[] = []
   #waitingSize = 0
+  /** Uses of this turn, likewise, and what is told of each. */
+  #uses: string[] = []
+  #thens: Then[] = []
   #flushing = false
   #syncing: NodeJS.Timeout | undefined
   #unsynced: unknown
+  #closed = false
   #at = Number.NaN
   #atText = ''
   /** Called with the first record after `states`: something is not covered by a checkpoint. */
@@ -86,20 +94,21 @@ export class AuditFile implements Audit {
   }
 
   record(entry: AuditEntry): void {
-    this.#append(this.#line(entry))
+    this.#append([this.#line(entry)])
   }
 
   recordSoon(entry: AuditEntry): void {
-    if (this.#waitingSize > WAITING_LIMIT) throw notRecorded()
+    if (this.#closed || this.#waitingSize > WAITING_LIMIT) throw notRecorded()
     const line = this.#line(entry)
     this.#waiting.push(line)
     this.#waitingSize += line.length
-    if (this.#flushing) return
-    this.#flushing = true
-    setImmediate(() => {
-      this.#flushing = false
-      this.#flushQuietly()
-    })
+    this.#planFlush()
+  }
+
+  recordThen(entry: AuditEntry, then: Then): void {
+    this.#uses.push(this.#line(entry))
+    this.#thens.push(then)
+    this.#planFlush()
   }
 
   /** Where the files of this process stand: those left behind, then the one being written. */
@@ -117,15 +126,20 @@ export class AuditFile implements Audit {
     this.#left = this.#left.filter((state) => !left.includes(state))
   }
 
-  /** Writes what waits, syncs, closes the file. Throws as `record`. */
+  /** Writes what waits, syncs, closes the file. Throws as `record`, which takes nothing from then on. */
   close(): void {
-    if (this.#waiting.length > 0) this.#append(undefined)
-    clearTimeout(this.#syncing)
-    this.#syncing = undefined
-    const open = this.#open
-    if (!open) return
-    fdatasyncSync(open.fd)
-    this.#leave(open)
+    try {
+      if (this.#waiting.length > 0) this.#append([])
+    } finally {
+      this.#closed = true
+      clearTimeout(this.#syncing)
+      this.#syncing = undefined
+      const open = this.#open
+      if (open) {
+        this.#syncNow(open)
+        this.#leave(open)
+      }
+    }
   }
 
   #line(entry: AuditEntry): string {
@@ -137,18 +151,34 @@ export class AuditFile implements Audit {
     return `"at":"${this.#atText}",${asciiJson(entry).slice(1, -1)}`
   }
 
-  /** Nobody waits for an outcome: it stays queued, and the next use is refused instead. */
-  #flushQuietly(): void {
-    if (this.#waiting.length === 0) return
-    try {
-      this.#append(undefined)
-    } catch (thrown) {
-      if (!(thrown instanceof LocumError)) throw thrown
-    }
+  #planFlush(): void {
+    if (this.#flushing) return
+    this.#flushing = true
+    setImmediate(() => {
+      this.#flushing = false
+      this.#flush()
+    })
   }
 
-  /** What waits and then `line`, in one write. On failure the file and the chain are as before. */
-  #append(line: string | undefined): void {
+  /** Nobody waits for an outcome: where the write fails it stays queued, and the uses are refused instead. */
+  #flush(): void {
+    if (this.#waiting.length + this.#uses.length === 0) return
+    const thens = this.#thens
+    let error: LocumError | undefined
+    try {
+      this.#append(this.#uses)
+    } catch (thrown) {
+      if (!(thrown instanceof LocumError)) throw thrown
+      error = thrown
+    }
+    this.#uses = []
+    this.#thens = []
+    for (const then of thens) then(error)
+  }
+
+  /** What waits and then `lines`, in one write. On failure the file and the chain are as before. */
+  #append(lines: readonly string[]): void {
+    if (this.#closed) throw notRecorded()
     if (this.#unsynced !== undefined) {
       const cause = this.#unsynced
       this.#unsynced = undefined
@@ -164,7 +194,7 @@ export class AuditFile implements Audit {
       text += `${record},"hash":"${chain}"}\n`
     }
     for (const waiting of this.#waiting) step(waiting)
-    if (line !== undefined) step(line)
+    for (const line of lines) step(line)
 
     const written = this.#writeWhole(open, text)
     open.size += written
@@ -178,7 +208,7 @@ export class AuditFile implements Audit {
       this.#grown = true
       this.#onGrown()
     }
-    if (this.#options.durability === 'disk' && line !== undefined) this.#syncNow(open)
+    if (this.#options.durability === 'disk' && lines.length > 0) this.#syncNow(open)
     else this.#syncing ??= this.#syncLater()
   }
 
@@ -247,7 +277,8 @@ export class AuditFile implements Audit {
       this.#syncing = undefined
       const open = this.#open
       if (!open) return
-      fdatasync(open.fd, (error) => {
+      const sync = this.#options.sync ?? fdatasync
+      sync(open.fd, (error) => {
         // The kernel may have dropped the pages it could not write: the next use must not go on as if nothing was.
         if (!error || this.#open !== open) return
         this.#unsynced = error

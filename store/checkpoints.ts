@@ -113,6 +113,7 @@ export function openAudit(
 
   return {
     record: (entry) => file.record(entry),
+    recordThen: (entry, then) => file.recordThen(entry, then),
     recordSoon: (entry) => file.recordSoon(entry),
     async close() {
       clearTimeout(timer)

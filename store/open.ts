@@ -25,7 +25,7 @@ export interface OpenOptions {
   readonly random?: Random
   /** Told of each row that a list leaves out because it was changed outside Locum; without it lists throw. */
   readonly onTampered?: OnTampered
-  readonly audit?: Pick<AuditOptions, 'durability' | 'write'>
+  readonly audit?: Pick<AuditOptions, 'durability' | 'write' | 'sync'>
 }
 
 export interface OpenStore {

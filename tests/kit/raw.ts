@@ -26,8 +26,12 @@ export class RawClient {
   closed = false
   #waiting: (() => void)[] = []
 
-  constructor(socket: net.Socket) {
+  readonly #transport: net.Socket
+
+  /** `transport`: what carries a TLS socket. */
+  constructor(socket: net.Socket, transport: net.Socket = socket) {
     this.socket = socket
+    this.#transport = transport
     const note = (change: () => void) => () => {
       change()
       for (const resolve of this.#waiting.splice(0)) resolve()
@@ -56,6 +60,11 @@ export class RawClient {
   send(text: string): this {
     this.socket.write(Buffer.from(text, 'latin1'))
     return this
+  }
+
+  /** Breaks the connection off (RST). */
+  reset(): void {
+    this.#transport.resetAndDestroy()
   }
 
   /** All that is there, once `holds`, or once the other side has ended. */
@@ -192,7 +201,7 @@ export async function openTunnel(
     checkServerIdentity: () => undefined,
   })
   t.teardown(() => secure.destroy())
-  const opened = new RawClient(secure)
+  const opened = new RawClient(secure, socket)
   await once(secure, 'secureConnect')
   return opened
 }

@@ -47,7 +47,11 @@ t.test('each field is sealed for its own place, and for the destinations of that
 
 t.test('entering again replaces all fields and grows the version', async (t) => {
   const { run, fieldsOf } = await deskWithFile(t)
-  const { id } = await run(setCredential, { connection: 'lab', for: 'shared', fields: { a: 'first-secret', b: 1 } })
+  const { id } = await run(setCredential, {
+    connection: 'lab',
+    for: 'shared',
+    fields: { a: 'first-secret', b: 1 },
+  })
   const again = await run(setCredential, { connection: 'lab', for: 'shared', fields: { c: [true, null] } })
   t.match(again, { id, version: 2, fields: ['c'] })
   t.same(await fieldsOf('lab', 'shared'), { c: [true, null] })
@@ -93,19 +97,24 @@ t.test('refuses what is not there, and guesses what was meant', async (t) => {
   const { run } = await deskWithFile(t)
   const fields = { apiKey: SECRET }
   t.match(await refusal(run(setCredential, { connection: 'apo', for: 'shared', fields })), { hint: /`api`/ })
-  t.match(await refusal(run(setCredential, { connection: 'api', for: 'everybody', fields })), { detail: /`for`/ })
+  t.match(await refusal(run(setCredential, { connection: 'api', for: 'everybody', fields })), {
+    detail: /`for`/,
+  })
   t.match(await refusal(run(setCredential, { connection: 'crm', for: 'user:eve', fields })), {
     detail: /no principal `eve`/,
   })
   t.match(await refusal(run(showCredential, { id: 'cred_none' })), { code: 'bad_request' })
 })
 
-t.test('warns of a secret too short to be searched for, and of a scope that is never looked for', async (t) => {
-  const { run, warnings } = await deskWithFile(t)
-  await run(setCredential, { connection: 'api', for: 'profile:sales', fields: { apiKey: 'short' } })
-  t.match(warnings, [/never looks for a profile credential/, /`apiKey` is shorter than 8 bytes/])
-  t.notMatch(warnings.join(), /short\b(?!er)/)
-})
+t.test(
+  'warns of a secret too short to be searched for, and of a scope that is never looked for',
+  async (t) => {
+    const { run, warnings } = await deskWithFile(t)
+    await run(setCredential, { connection: 'api', for: 'profile:sales', fields: { apiKey: 'short' } })
+    t.match(warnings, [/never looks for a profile credential/, /`apiKey` is shorter than 8 bytes/])
+    t.notMatch(warnings.join(), /short\b(?!er)/)
+  },
+)
 
 t.test('disabled, enabled, removed', async (t) => {
   const { run, context } = await deskWithFile(t)
@@ -132,7 +141,9 @@ t.test('a suspended credential cannot be switched on again', async (t) => {
 t.test('what a file manages is changed in the file, and can be stopped at once', async (t) => {
   const { run, apply, env } = await openDesk(t)
   env.KEY = SECRET
-  await apply(`name: team${FILE}credentials: [{ connection: api, for: shared, fields: { apiKey: { env: KEY } } }]`)
+  await apply(
+    `name: team${FILE}credentials: [{ connection: api, for: shared, fields: { apiKey: { env: KEY } } }]`,
+  )
   const [credential] = await run(listCredentials, {})
   const id = credential?.id
   for (const work of [

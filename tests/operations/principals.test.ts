@@ -43,8 +43,12 @@ t.test('refuses an id that is taken, and one that is none', async (t) => {
 
 t.test('names the field of an input that does not fit', async (t) => {
   const { run } = await openDesk(t)
-  t.match(await refusal(run(addPrincipal, { id: 'ada', ttl: 'soon' })), { detail: /^`ttl`: expected a duration/ })
-  t.match(await refusal(run(addPrincipal, { id: 'ada', kind: 'robot' })), { detail: /^`kind`: expected user or service/ })
+  t.match(await refusal(run(addPrincipal, { id: 'ada', ttl: 'soon' })), {
+    detail: /^`ttl`: expected a duration/,
+  })
+  t.match(await refusal(run(addPrincipal, { id: 'ada', kind: 'robot' })), {
+    detail: /^`kind`: expected user or service/,
+  })
   t.match(await refusal(run(addPrincipal, { id: 'ada', profil: 'x' })), { detail: /did you mean `profile`/ })
   t.match(await refusal(run(addPrincipal, {})), { detail: /^`id`: missing/ })
 })
@@ -89,7 +93,8 @@ t.test("a new key suspends a user's own credentials until they are entered again
   const { run, apply, warnings, fieldsOf } = await openDesk(t)
   await apply(CONNECTION)
   await run(addPrincipal, { id: 'ada' })
-  const enter = () => run(setCredential, { connection: 'api', for: 'user:ada', fields: { apiKey: 'secret-of-ada' } })
+  const enter = () =>
+    run(setCredential, { connection: 'api', for: 'user:ada', fields: { apiKey: 'secret-of-ada' } })
   const { id } = await enter()
   t.match(await run(rotatePrincipalKey, { id: 'ada' }), { suspended: [id] })
   t.match(warnings, [new RegExp(`ada's own credential is disabled until entered again: ${id}`)])
@@ -150,7 +155,12 @@ t.test('the audit has every change, done and failed, and who made it', async (t)
   await run(addFirstAdministrator, {})
   await run(addFirstAdministrator, {})
   await run(listPrincipals, {})
-  const said = (await changes()).map(({ operation, subject, outcome, caller }) => [operation, subject, outcome, caller])
+  const said = (await changes()).map(({ operation, subject, outcome, caller }) => [
+    operation,
+    subject,
+    outcome,
+    caller,
+  ])
   t.same(said, [
     ['principal.add', 'ada', 'done', 'local'],
     ['principal.add', 'ada', 'failed', 'local'],

@@ -25,7 +25,7 @@ for (const entrance of ENTRANCES) {
     upstream.event(`x${SECRET}y`)
     await client.until((received) => received.includes('*y\n\n'))
     t.notOk(client.received.includes(SECRET))
-    client.socket.destroy()
+    client.reset()
     await eventually(() => upstream.open === 0, 'the upstream hears that the client went')
   })
 
@@ -116,14 +116,14 @@ for (const entrance of ENTRANCES) {
       raw: 'the beginning',
     })
     await eventually(() => upstream.requests[before]?.body === 'the beginning', 'the beginning came')
-    client.socket.destroy()
+    client.reset()
     await eventually(() => upstream.open === 0, 'the upstream hears of it')
   })
 
   t.test(`${entrance}: a client that goes in the middle of the answer frees the upstream`, async (t) => {
     const client = await sendBy(t, site, entrance, goal, { path: '/slow', headers: [ASKS] })
     await client.until((received) => received.includes('\r\n\r\n'))
-    client.socket.destroy()
+    client.reset()
     await eventually(() => upstream.open === 0, 'the upstream hears of it')
     const outcome = (await site.audit()).filter(({ event }) => event === 'outcome').at(-1)
     t.match(outcome, { status: 200 })
@@ -178,6 +178,24 @@ for (const entrance of ENTRANCES) {
     client.socket.destroy()
   })
 }
+
+t.test(
+  'a client that only ended its side gets its answer while that moves, and is given up when it stands',
+  async (t) => {
+    await Promise.all(
+      ENTRANCES.map(async (entrance) => {
+        const quick = await sendBy(t, site, entrance, goal, { headers: [ASKS] })
+        quick.socket.end()
+        t.equal((await quick.response()).status, 200)
+        const client = await sendBy(t, site, entrance, goal, { path: '/slow', headers: [ASKS] })
+        await client.until((received) => received.includes('\r\n\r\n'))
+        client.socket.end()
+        await client.gone()
+      }),
+    )
+    await eventually(() => site.running.room.live.size === 0, 'nothing is under way')
+  },
+)
 
 t.test('interim answers pass, with the secret masked', async (t) => {
   const bytes = await startBytes(

@@ -4,7 +4,6 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -319,6 +318,40 @@ t.test('what waits is bounded while the disk takes nothing', async (t) => {
   full = false
   await site.audit.close()
   t.equal(linesOf(data).length, taken)
+})
+
+t.test('what could not be synced stops the next use, and the one after it begins another file', async (t) => {
+  const data = makeFolder(t)
+  const failed = Promise.withResolvers<void>()
+  let syncs = 0
+  const sync = (_fd: number, done: (error: Error | null) => void) => {
+    done(++syncs === 1 ? Object.assign(new Error('input/output error'), { code: 'EIO' }) : null)
+    failed.resolve()
+  }
+  const site = await openSite(t, data, { audit: { sync } })
+  site.audit.record(use('r1'))
+  await failed.promise
+  t.throws(() => site.audit.record(use('lost')), REFUSED)
+  site.audit.record(use('r2'))
+  await site.audit.close()
+  const files = readdirSync(folderOf(data)).sort()
+  t.strictSame(
+    files.map((file) => linesOf(data, file).map((line) => JSON.parse(line).request)),
+    [['r1'], ['r2']],
+  )
+  t.match(await site.store.checkpoints(), [{ final: true }, { final: true }])
+  t.strictSame(await verify(data, site), [])
+})
+
+t.test('a closed audit takes nothing more', async (t) => {
+  const data = makeFolder(t)
+  const { audit } = await openSite(t, data)
+  audit.record(use('r1'))
+  await audit.close()
+  t.throws(() => audit.record(use('r2')), REFUSED)
+  t.throws(() => audit.recordSoon(outcome('r2')), REFUSED)
+  await audit.close()
+  t.equal(linesOf(data).length, 1)
 })
 
 t.test('an audit folder that cannot be made refuses the use', async (t) => {

@@ -5,6 +5,8 @@ const PIECE = Buffer.alloc(1 << 16, 'x')
 
 export interface Bulk {
   seconds: number
+  /** CPU seconds of this process, client and origin included. */
+  cpu: number
   /** Megabytes a second. */
   rate: number
   /** The largest resident size while it ran, in bytes. */
@@ -49,6 +51,7 @@ export async function passBulk(
     peak = Math.max(peak, process.memoryUsage.rss())
   }, 20)
   const start = performance.now()
+  const cpuBefore = process.cpuUsage()
   if (direction === 'down') {
     count(client)
     client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
@@ -59,7 +62,9 @@ export async function passBulk(
   await counting
   clearInterval(watch)
   const seconds = (performance.now() - start) / 1000
-  return { seconds, rate: bytes / 1e6 / seconds, peak }
+  const { user, system } = process.cpuUsage(cpuBefore)
+  const cpu = (user + system) / 1e6
+  return { seconds, cpu, rate: bytes / 1e6 / seconds, peak }
 }
 
 function pour(socket: net.Socket, bytes: number, chunked: boolean): void {

@@ -1,18 +1,18 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { HeadBytes } from '../../proxy/wire/h1/head-bytes.ts'
-import { readRequestHead, readResponseHead } from '../../proxy/wire/h1/head-reader.ts'
+import { Repetition, readRequestHead, readResponseHead } from '../../proxy/wire/h1/head-reader.ts'
 import { NONE, writeRequestHead, writeResponseHead, writeTrailers } from '../../proxy/wire/h1/head-writer.ts'
 import { LIMITS, limitsWith } from '../../proxy/wire/limits.ts'
 import { Fields, type RequestHead, type WireError } from '../../proxy/wire/message.ts'
 import { faultOf } from './kit.ts'
 
 function request(text: string) {
-  return readRequestHead(text, 0, LIMITS)
+  return readRequestHead(text, 0, LIMITS, new Repetition())
 }
 
 function response(text: string) {
-  return readResponseHead(text, LIMITS)
+  return readResponseHead(text, LIMITS, new Repetition())
 }
 
 const pairs = (fields: Fields) => fields.spelled.map((name, i) => `${name}=${fields.values[i]}`)
@@ -425,19 +425,19 @@ t.test('reads back every head that it writes', async (t) => {
 t.test('keeps to limits that were changed', async (t) => {
   const limits = limitsWith({ headLines: 2, targetBytes: 3, methodBytes: 3 })
   t.equal(
-    faultOf(() => readRequestHead('GET /ab HTTP/1.1\r\nHost: a\r\n\r\n', 0, limits)),
+    faultOf(() => readRequestHead('GET /ab HTTP/1.1\r\nHost: a\r\n\r\n', 0, limits, new Repetition())),
     undefined,
   )
   t.equal(
-    faultOf(() => readRequestHead('GET /abc HTTP/1.1\r\nHost: a\r\n\r\n', 0, limits)),
+    faultOf(() => readRequestHead('GET /abc HTTP/1.1\r\nHost: a\r\n\r\n', 0, limits, new Repetition())),
     'target_too_long',
   )
   t.equal(
-    faultOf(() => readRequestHead('POST / HTTP/1.1\r\nHost: a\r\n\r\n', 0, limits)),
+    faultOf(() => readRequestHead('POST / HTTP/1.1\r\nHost: a\r\n\r\n', 0, limits, new Repetition())),
     'malformed',
   )
   t.equal(
-    faultOf(() => readRequestHead('GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n', 0, limits)),
+    faultOf(() => readRequestHead('GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n', 0, limits, new Repetition())),
     'head_too_large',
   )
 })

@@ -48,7 +48,7 @@ async function serve(raw: string, more: string): Promise<{ whole: number; fault:
       write: () => true,
       end: () => {
         seen.whole++
-        exchange.sendWhole(answer(200), '')
+        exchange.sendWhole(answer(exchange.head.method === 'CONNECT' ? 403 : 200), '')
       },
       abort: (fault) => {
         seen.fault ??= fault

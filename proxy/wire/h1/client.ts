@@ -12,7 +12,7 @@ import {
 import { BodyReader, NO_BODY } from './body-reader.ts'
 import { type BodyChannel, BodyWriter } from './body-writer.ts'
 import { Connection } from './connection.ts'
-import { type ReadResponse, readResponseHead } from './head-reader.ts'
+import { type ReadResponse, Repetition, readResponseHead } from './head-reader.ts'
 import { CHUNKED, CLOSE, type Framing, LENGTH, NONE, writeRequestHead } from './head-writer.ts'
 
 export interface ClientOptions {
@@ -37,6 +37,7 @@ const KEEP_ALIVE_MARGIN_MS = 1000
 
 class UpstreamConnection extends Connection implements ClientConnection, BodyChannel {
   onidle: (() => void) | undefined
+  readonly #last = new Repetition<ReadResponse>()
   #state: number = IDLE
   #handler: ResponseHandler | undefined
   #method = ''
@@ -160,7 +161,7 @@ class UpstreamConnection extends Connection implements ClientConnection, BodyCha
       if (text === undefined) return false
       this.held = this.bytes.rest
       this.bytes.rest = undefined
-      response = readResponseHead(text, this.limits)
+      response = readResponseHead(text, this.limits, this.#last)
     } catch (fault) {
       if (!(fault instanceof WireError)) throw fault
       this.fail(fault)

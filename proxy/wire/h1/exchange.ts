@@ -43,6 +43,7 @@ export class Exchange<S> implements ServerExchange<S>, BodyChannel {
   }
 
   sendInformational(head: ResponseHead): void {
+    if (head.status < 100 || head.status > 199 || head.status === 101) throw misused()
     if (this.#over || this.#begun || this.head.minor === 0) return
     this.#connection.sendText(writeResponseHead(head, NONE, undefined, undefined))
   }
@@ -55,7 +56,7 @@ export class Exchange<S> implements ServerExchange<S>, BodyChannel {
 
   sendWhole(head: ResponseHead, body: Buffer | string): void {
     if (this.#over) return
-    this.#expectUnanswered()
+    this.#expectFinal(head.status)
     const bytes = typeof body === 'string' ? Buffer.from(body) : body
     const bodiless = this.#isBodiless(head.status)
     const length = bodiless ? this.#statedLength(head, bytes.length) : bytes.length
@@ -74,7 +75,7 @@ export class Exchange<S> implements ServerExchange<S>, BodyChannel {
       nowhere.shut()
       return nowhere
     }
-    this.#expectUnanswered()
+    this.#expectFinal(head.status)
     const framing = this.#framingOf(head)
     const length = framing === NONE ? this.#statedLength(head, undefined) : head.contentLength
     const text = this.#headText(head, framing, length)
@@ -92,7 +93,7 @@ export class Exchange<S> implements ServerExchange<S>, BodyChannel {
 
   takeOver(head: ResponseHead): Tunnel {
     if (this.#over) throw new WireError('closed', 'the client went away')
-    this.#expectUnanswered()
+    if (this.#begun || !this.#opensTunnel(head.status)) throw misused()
     const tunnel = this.#connection.handOver(writeResponseHead(head, NONE, undefined, undefined))
     this.#begun = true
     this.#end()
@@ -140,8 +141,13 @@ export class Exchange<S> implements ServerExchange<S>, BodyChannel {
     this.breakOff()
   }
 
-  #expectUnanswered(): void {
-    if (this.#begun) throw new WireError('cancelled', 'a request is answered once')
+  /** One answer, and none that the client would not take for one. */
+  #expectFinal(status: number): void {
+    if (this.#begun || status < 200 || this.#opensTunnel(status)) throw misused()
+  }
+
+  #opensTunnel(status: number): boolean {
+    return this.head.method === 'CONNECT' ? status >= 200 && status < 300 : status === 101
   }
 
   #end(): void {
@@ -171,4 +177,8 @@ export class Exchange<S> implements ServerExchange<S>, BodyChannel {
     if (head.status === 204) return undefined
     return head.contentLength ?? (head.status === 304 ? undefined : whole)
   }
+}
+
+function misused(): WireError {
+  return new WireError('cancelled', 'an answer that does not belong here')
 }

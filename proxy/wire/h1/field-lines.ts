@@ -48,7 +48,6 @@ export class FieldLines {
       while (((OCTETS[text.charCodeAt(i)] as number) & IN_TOKEN) !== 0) i++
       if (i === at || text.charCodeAt(i) !== COLON) throw malformed('a field name that is not a token')
       const name = nameOf(text.slice(at, i))
-      const spelled = i
       i++
       let byte = text.charCodeAt(i)
       while (byte === SPACE || byte === TAB) byte = text.charCodeAt(++i)
@@ -58,14 +57,14 @@ export class FieldLines {
       const next = i + 2
       while (i > from && isBlank(text.charCodeAt(i - 1))) i--
       const value = text.slice(from, i)
-      if (name.kind === names.PLAIN) this.fields.append(text.slice(at, spelled), value, name.lower)
-      else this.#place(name, text.slice(at, spelled), value, ofRequest)
+      if (name.kind === names.PLAIN) this.fields.append(name.spelled, value, name.lower)
+      else this.#place(name, value, ofRequest)
       at = next
     }
     return this
   }
 
-  #place(name: names.Name, spelled: string, value: string, ofRequest: boolean): void {
+  #place(name: names.Name, value: string, ofRequest: boolean): void {
     switch (name.kind) {
       case names.LENGTH:
         if (this.length !== undefined) throw malformed('two Content-Length fields')
@@ -107,7 +106,7 @@ export class FieldLines {
           break
       }
     }
-    this.fields.append(spelled, value, name.lower)
+    this.fields.append(name.spelled, value, name.lower)
   }
 
   /**
@@ -134,35 +133,45 @@ export class FieldLines {
   /**
    * Takes out the fields that Connection names, and says whether the connection may be used again.
    * An option that is not a token is no field's name: it ends the connection and removes nothing.
-   * Proxy-Authorization is for us and stays until it was used.
+   * Proxy-Authorization is for us and stays until it was used. Throws malformed for a list without end.
    */
   persistent(minor: 0 | 1): boolean {
-    const options = this.connection?.toLowerCase()
-    if (options === undefined) return minor === 1
-    if (options === 'keep-alive') return true
-    if (options === 'close') return false
-    let close = false
-    let keep = minor === 1
-    for (const piece of options.split(',')) {
-      const option = piece.replace(/^[ \t]+|[ \t]+$/g, '')
-      if (option === '') continue
-      if (option === 'close' || !names.TOKEN.test(option)) close = true
-      else if (option === 'keep-alive') keep = true
-      else if (option !== 'proxy-authorization') this.fields.delete(option)
-    }
+    const text = this.connection?.toLowerCase()
+    if (text === undefined) return minor === 1
+    if (text === 'keep-alive') return true
+    if (text === 'close') return false
+    const options = new Set(text.split(',', MAX_OPTIONS + 1).map((one) => one.replace(BLANKS, '')))
+    if (options.size > MAX_OPTIONS) throw malformed('a Connection with too many options')
+    const close = options.has('close') || [...options].some((one) => one !== '' && !names.TOKEN.test(one))
+    const keep = minor === 1 || options.has('keep-alive')
+    options.delete('proxy-authorization')
+    const { fields } = this
+    for (let i = fields.size - 1; i >= 0; i--) if (options.has(fields.names[i] as string)) fields.removeAt(i)
     return keep && !close
   }
 
-  /** The protocols of Upgrade, where Connection names it. Throws malformed where they are not tokens. */
+  /**
+   * The protocols of Upgrade, where Connection names it. An offer to go on in another HTTP is not
+   * heard: what came then would be judged by nobody. Throws malformed where they are not protocols.
+   */
   protocols(): string | undefined {
-    if (this.upgrade === undefined || this.connection === undefined) return undefined
+    const { upgrade } = this
+    if (upgrade === undefined || this.connection === undefined) return undefined
     if (!/(?:^|,)[ \t]*upgrade[ \t]*(?:,|$)/i.test(this.connection)) return undefined
-    for (const piece of this.upgrade.split(','))
-      if (!/^[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?[ \t]*$/.test(piece))
-        throw malformed('an Upgrade that is not a protocol')
-    return this.upgrade
+    if (upgrade.length > MAX_UPGRADE) throw malformed('an Upgrade that is too long')
+    const protocols = upgrade.split(',').map((one) => one.replace(BLANKS, ''))
+    if (!protocols.every((one) => PROTOCOL.test(one))) throw malformed('an Upgrade that is not a protocol')
+    return protocols.some((one) => /^(?:h2c?|http|tls)(?:\/|$)/i.test(one)) ? undefined : upgrade
   }
 }
+
+const BLANKS = /^[ \t]+|[ \t]+$/g
+/** RFC 9110 §7.8. */
+const PROTOCOL = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?$/
+/** Options of Connection; browsers send two. */
+const MAX_OPTIONS = 64
+/** Bytes of Upgrade. */
+const MAX_UPGRADE = 256
 
 /** Trailer fields that could change how a message is framed, routed or permitted (RFC 9110 §6.5.1). */
 const NOT_IN_TRAILERS = new Set(

@@ -7,6 +7,8 @@ const SPACE = 32
 /** RFC 9110 §7.2 uri-host and port, spelled loosely: whoever routes parses it. No userinfo, no path, no blank. */
 const HOST = /^[A-Za-z0-9\-._~%!$&'()*+,;=:[\]]*$/
 
+const NOT_IN_REASON = /[^\t\x20-\x7e\x80-\xff]/
+
 /**
  * TRACE would show the client what was put into its request. PRI is the start of HTTP/2. The rest is
  * RTSP's (RFC 2326 §10), whose messages look like HTTP's and are framed by other rules.
@@ -31,10 +33,37 @@ export interface ReadResponse {
 }
 
 /**
+ * What one peer sent last, and what it was read as. Peers repeat themselves: most heads are the one
+ * before with another first line, and comparing costs a tenth of reading.
+ */
+export class Repetition<T> {
+  #text = ''
+  #read: T | undefined
+
+  of(text: string): T | undefined {
+    return this.#read !== undefined && text === this.#text ? this.#read : undefined
+  }
+
+  keep(text: string, read: T): T {
+    this.#text = text
+    this.#read = read
+    return read
+  }
+}
+
+/** What a request's head says from its version on. Its fields are copied before they are given away. */
+export type RequestRest = Omit<RequestHead, 'method' | 'target'> & { persistent: boolean }
+
+/**
  * A request's head from its bytes as latin1, blank line included (RFC 9112 §3, §5, §6). Throws
  * WireError malformed, version, target_too_long or head_too_large.
  */
-export function readRequestHead(text: string, from: number, limits: Limits): ReadRequest {
+export function readRequestHead(
+  text: string,
+  from: number,
+  limits: Limits,
+  last: Repetition<RequestRest>,
+): ReadRequest {
   let at = from
   while (((OCTETS[text.charCodeAt(at)] as number) & IN_TOKEN) !== 0) at++
   if (at === from || at - from > limits.methodBytes || text.charCodeAt(at) !== SPACE)
@@ -47,31 +76,37 @@ export function readRequestHead(text: string, from: number, limits: Limits): Rea
   if (at === start || text.charCodeAt(at) !== SPACE)
     throw malformed('a target with a byte that does not belong in one')
   const target = text.slice(start, at)
-  const minor = readVersion(text, at + 1)
-  if (!text.startsWith('\r\n', at + 9)) throw malformed('a request line that does not end behind its version')
+  const behind = text.slice(at + 1)
+  const rest = last.of(behind) ?? last.keep(behind, readRequestRest(behind, limits))
   if (REFUSED.has(method)) throw malformed('a method that is not served')
+  const { minor, host, contentLength, chunked, upgrade, expectContinue, persistent } = rest
+  if (method === 'CONNECT' && (chunked || (contentLength ?? 0) > 0)) throw malformed('CONNECT with a body')
+  const fields = rest.fields.copy()
+  return {
+    head: { method, target, minor, host, fields, contentLength, chunked, upgrade, expectContinue },
+    persistent,
+  }
+}
 
-  const lines = new FieldLines().read(text, at + 11, true, limits.headLines - 1)
-  const { host } = lines
+function readRequestRest(text: string, limits: Limits): RequestRest {
+  const minor = readVersion(text)
+  if (!text.startsWith('\r\n', 8)) throw malformed('a request line that does not end behind its version')
+  const lines = new FieldLines().read(text, 10, true, limits.headLines - 1)
+  const { host, fields } = lines
   if (host === undefined ? minor === 1 : !HOST.test(host))
     throw malformed(host === undefined ? 'no Host field' : 'a Host with a byte that does not belong in one')
   const contentLength = lines.contentLength()
   const chunked = lines.chunked(minor)
-  if (method === 'CONNECT' && (chunked || (contentLength ?? 0) > 0)) throw malformed('CONNECT with a body')
-  const persistent = lines.persistent(minor)
+  const bodied = chunked || (contentLength ?? 0) > 0
   return {
-    head: {
-      method,
-      target,
-      minor,
-      host,
-      fields: lines.fields,
-      contentLength,
-      chunked,
-      upgrade: minor === 1 ? lines.protocols() : undefined,
-      expectContinue: expectsContinue(lines.expect, minor) && (chunked || (contentLength ?? 0) > 0),
-    },
-    persistent,
+    minor,
+    host,
+    fields,
+    contentLength,
+    chunked,
+    upgrade: minor === 1 ? lines.protocols() : undefined,
+    expectContinue: expectsContinue(lines.expect, minor) && bodied,
+    persistent: lines.persistent(minor),
   }
 }
 
@@ -79,12 +114,18 @@ export function readRequestHead(text: string, from: number, limits: Limits): Rea
  * A response's head, likewise (RFC 9112 §4). The reason may be missing with its blank, as many
  * servers leave it out. Throws WireError malformed, version or head_too_large.
  */
-export function readResponseHead(text: string, limits: Limits): ReadResponse {
-  const minor = readVersion(text, 0)
+export function readResponseHead(text: string, limits: Limits, last: Repetition<ReadResponse>): ReadResponse {
+  const read = last.of(text) ?? last.keep(text, readResponse(text, limits))
+  const { head } = read
+  return { ...read, head: { ...head, fields: head.fields.copy() } }
+}
+
+function readResponse(text: string, limits: Limits): ReadResponse {
+  const minor = readVersion(text)
   const eol = text.indexOf('\r\n', 8)
-  const line = /^ ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/.exec(text.slice(8, eol))
-  if (line === null) throw malformed('a status line that is none')
-  const status = Number(line[1])
+  const status = readStatus(text, eol)
+  const reason = eol > 13 ? text.slice(13, eol) : ''
+  if (NOT_IN_REASON.test(reason)) throw malformed('a control byte in a reason')
   const lines = new FieldLines().read(text, eol + 2, false, limits.headLines - 1)
   const contentLength = lines.contentLength()
   const chunked = lines.chunked(minor)
@@ -93,7 +134,7 @@ export function readResponseHead(text: string, limits: Limits): ReadResponse {
   return {
     head: {
       status,
-      reason: line[2] ?? '',
+      reason,
       fields: lines.fields,
       contentLength,
       upgrade: status === 101 ? lines.protocols() : undefined,
@@ -104,10 +145,21 @@ export function readResponseHead(text: string, limits: Limits): ReadResponse {
   }
 }
 
-function readVersion(text: string, at: number): 0 | 1 {
-  if (text.startsWith('HTTP/1.1', at)) return 1
-  if (text.startsWith('HTTP/1.0', at)) return 0
-  if (/^HTTP\/[0-9]\.[0-9](?![0-9])/.test(text.slice(at, at + 9)))
+/** RFC 9112 §4: a blank, three digits, and a blank again where anything follows. */
+function readStatus(text: string, eol: number): number {
+  const hundreds = text.charCodeAt(9) - 48
+  const tens = text.charCodeAt(10) - 48
+  const ones = text.charCodeAt(11) - 48
+  const digits = hundreds >= 1 && hundreds <= 9 && tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9
+  const blanks = text.charCodeAt(8) === SPACE && (eol === 12 || (eol > 12 && text.charCodeAt(12) === SPACE))
+  if (!digits || !blanks) throw malformed('a status line that is none')
+  return hundreds * 100 + tens * 10 + ones
+}
+
+function readVersion(text: string): 0 | 1 {
+  if (text.startsWith('HTTP/1.1')) return 1
+  if (text.startsWith('HTTP/1.0')) return 0
+  if (/^HTTP\/[0-9]\.[0-9](?![0-9])/.test(text))
     throw new WireError('version', 'a version other than HTTP/1.0 and HTTP/1.1', 'head')
   throw malformed('a first line without a version')
 }

@@ -13,6 +13,8 @@ export const AUTHORIZATION = 9
 export const PROXY_AUTHORIZATION = 10
 
 export interface Name {
+  /** A copy of its own, where the name is one that is kept: it holds no head in memory. */
+  readonly spelled: string
   readonly lower: string
   readonly kind: number
 }
@@ -47,25 +49,26 @@ www-authenticate x-api-key x-content-type-options x-forwarded-for x-forwarded-ho
 x-frame-options x-powered-by x-ratelimit-limit x-ratelimit-remaining x-ratelimit-reset x-request-id
 x-xss-protection`.split(/\s+/)
 
-/** Spellings that peers made up and that are remembered: a bound, since they choose them. */
+/** Spellings that peers made up and that are remembered: bounds, since they choose them. */
 const LEARNT = 1024
+const LEARNT_BYTES = 64
 
 /** RFC 9110 §5.6.2. */
 export const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 const known = new Map<string, Name>()
 
-function remember(spelled: string, name: Name): Name {
+function remember(spelled: string, lower: string): Name {
+  const name = { spelled, lower, kind: KINDS.get(lower) ?? PLAIN }
   known.set(spelled, name)
   return name
 }
 
 for (const lower of [...KINDS.keys(), ...COMMON]) {
-  const name = { lower, kind: KINDS.get(lower) ?? PLAIN }
-  remember(lower, name)
+  remember(lower, lower)
   remember(
     lower.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase()),
-    name,
+    lower,
   )
 }
 
@@ -76,9 +79,13 @@ export function nameOf(spelled: string): Name {
   const name = known.get(spelled)
   if (name !== undefined) return name
   const lower = spelled.toLowerCase()
-  const learnt = { lower, kind: KINDS.get(lower) ?? PLAIN }
-  // A slice of a head keeps the whole head alive, so the copy that stays is made afresh.
-  return known.size < bound ? remember(Buffer.from(spelled, 'latin1').toString('latin1'), learnt) : learnt
+  // A slice of a head keeps the whole head alive, so the copies that stay are made afresh.
+  if (known.size < bound && spelled.length <= LEARNT_BYTES) return remember(flat(spelled), flat(lower))
+  return { spelled, lower, kind: KINDS.get(lower) ?? PLAIN }
+}
+
+function flat(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
 }
 
 /** As `nameOf`, for a name of unknown origin; undefined where it is not a token. */

@@ -4,7 +4,7 @@ import { type ServerHandler, type Tunnel, WireError } from '../message.ts'
 import { BodyReader } from './body-reader.ts'
 import { Connection } from './connection.ts'
 import { Exchange } from './exchange.ts'
-import { readRequestHead } from './head-reader.ts'
+import { Repetition, type RequestRest, readRequestHead } from './head-reader.ts'
 import { CHUNKED, LENGTH, NONE, writeResponseHead } from './head-writer.ts'
 import { reset } from './socket.ts'
 
@@ -46,6 +46,7 @@ const LINGER = 3
 export class ServerConnection<S> extends Connection implements ServerConnectionHandle<S> {
   readonly session: S
   readonly #handler: ServerHandler<S>
+  readonly #last = new Repetition<RequestRest>()
   #state: number = HEAD
   #exchange: Exchange<S> | undefined
   #persistent = true
@@ -168,7 +169,7 @@ export class ServerConnection<S> extends Connection implements ServerConnectionH
       this.held = this.bytes.rest
       this.bytes.rest = undefined
       const from = !this.#blankSeen && text.startsWith('\r\n') ? 2 : 0
-      const { head, persistent } = readRequestHead(text, from, this.limits)
+      const { head, persistent } = readRequestHead(text, from, this.limits, this.#last)
       this.#persistent = persistent
       this.#blankSeen = false
       const framing = head.chunked ? CHUNKED : head.contentLength ? LENGTH : NONE

@@ -1,0 +1,28 @@
+import { credentialPlace } from '../core/credential.ts'
+import { LocumError } from '../core/errors.ts'
+import type { Json, JsonObject } from '../core/secret.ts'
+import type { SealedPlace, Sealer } from '../core/store.ts'
+import type { Credential, Sealed } from '../core/words.ts'
+
+/** Opens a value whose plaintext is JSON. Throws internal where it was not sealed for this place. */
+export function openJson(sealer: Sealer, place: SealedPlace, sealed: Sealed): Json {
+  const plain = sealer.open(place, sealed)
+  try {
+    return JSON.parse(plain.toString('utf8')) as Json
+  } catch {
+    // Without the parser's error: it would show a piece of the text.
+    throw new LocumError('internal', 'A sealed value is not what Locum seals.')
+  } finally {
+    plain.fill(0)
+  }
+}
+
+/** All fields of a credential. Throws internal where one was not sealed for its place. */
+export function openFields(sealer: Sealer, credential: Credential): JsonObject {
+  return Object.fromEntries(
+    credential.fieldNames.map((name) => [
+      name,
+      openJson(sealer, credentialPlace(credential, name), credential.sealed[name] as Sealed),
+    ]),
+  )
+}

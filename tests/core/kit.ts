@@ -1,0 +1,88 @@
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { methods } from '../../auth-methods/index.ts'
+import type { AuthMethods } from '../../core/auth-method.ts'
+import { type Destination, parseDestination } from '../../core/destination.ts'
+import { type Code, LocumError } from '../../core/errors.ts'
+import { compileRoute, type Route } from '../../core/route.ts'
+import type { Caller, Connection, Credential, Principal } from '../../core/words.ts'
+
+/** The error that the work throws; fails where it throws none, or one of another kind. */
+export function refusal(work: () => unknown): LocumError {
+  try {
+    work()
+  } catch (thrown) {
+    if (thrown instanceof LocumError) return thrown
+    throw thrown
+  }
+  throw new Error('nothing was thrown')
+}
+
+/** The code of the error that the work throws; `fine` where it throws none. */
+export function verdict(work: () => unknown): Code | 'fine' {
+  try {
+    work()
+    return 'fine'
+  } catch (thrown) {
+    if (thrown instanceof LocumError) return thrown.code
+    throw thrown
+  }
+}
+
+/** An exact destination. */
+export const to: (text: string) => Destination = parseDestination
+
+export function makePrincipal(more: Partial<Principal> = {}): Principal {
+  return { id: 'ada', kind: 'user', projects: [], admin: false, via: 'key', ...more }
+}
+
+export function makeCaller(more: Partial<Principal> = {}, sessionId = 'session-1'): Caller {
+  return { principal: makePrincipal(more), keyHash: 'ab', sessionId }
+}
+
+export function makeConnection(more: Partial<Connection> = {}): Connection {
+  return {
+    name: 'crm',
+    destinations: [to('https://crm.example')],
+    ownedWildcard: false,
+    method: 'api-key',
+    methodConfig: {},
+    source: 'shared',
+    fallback: [],
+    allow: {},
+    headers: [],
+    corsOrigins: [],
+    allowPrivateNetwork: false,
+    allowPlaintext: false,
+    version: 1,
+    ...more,
+  }
+}
+
+export function makeRoute(more: Partial<Connection> = {}, known: AuthMethods = methods): Route {
+  return compileRoute(makeConnection(more), known)
+}
+
+export function makeCredential(more: Partial<Credential> = {}): Credential {
+  return {
+    id: 'cred_1',
+    name: 'one',
+    owner: 'site',
+    audience: ['https://crm.example'],
+    fieldNames: ['apiKey'],
+    disabled: false,
+    projects: [],
+    version: 1,
+    sealed: { apiKey: new Uint8Array() },
+    createdAt: 0,
+    changedAt: 0,
+    ...more,
+  }
+}
+
+/** A file of published vectors, and the reason to skip its test where it is not here. */
+export function vectors(path: string): { file: string; skip: string | false } {
+  const folder = process.env.LOCUM_VECTORS ?? resolve(import.meta.dirname, '../../../shared/vectors')
+  const file = resolve(folder, path)
+  return { file, skip: existsSync(file) ? false : 'the published vectors are not here' }
+}
