@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { open, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { methods } from './auth-methods/index.ts'
 import { type Authority, openAuthority } from './certs/authority.ts'
@@ -9,7 +9,7 @@ import type { AuthMethods } from './core/auth-method.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import { LocumError } from './core/errors.ts'
 import { SYSTEM } from './core/words.ts'
-import { type AuditRecord, readAudit } from './store/audit-read.ts'
+import { type AuditRecord, auditFiles, parseRecord, readAudit } from './store/audit-read.ts'
 import { type AuditFault, verifyAudit } from './store/audit-verify.ts'
 import { AUDIT_SIGNING } from './store/checkpoints.ts'
 import { type OpenOptions, type OpenStore, openStore } from './store/open.ts'
@@ -36,6 +36,10 @@ export interface OpenSite extends OpenStore {
   exportCa(format: ExportFormat): Promise<Buffer>
   /** The audit's records of all processes in time order. */
   readTrail(): AsyncGenerator<AuditRecord>
+  /** Where each file of the audit ends now, in bytes. */
+  trailEnds(): Promise<Map<string, number>>
+  /** The whole lines behind those ends, which move on to where the files end then. */
+  readTrailBehind(ends: Map<string, number>): Promise<AuditRecord[]>
   /** What is wrong with the audit: an empty list where nothing is. */
   verifyTrail(): Promise<readonly AuditFault[]>
 }
@@ -48,6 +52,23 @@ export function readText(path: string): Promise<string> {
 /** Whether a data folder was ever used: opening it would make what is missing. */
 export function isUsed(data: string): boolean {
   return existsSync(join(data, 'locum.db'))
+}
+
+/** At most this many bytes of a file at a time. */
+const LARGEST_READ = 16 * 1024 * 1024
+
+async function readWholeLines(path: string, from: number): Promise<{ bytes: number; text: string }> {
+  const file = await open(path)
+  try {
+    const { size } = await file.stat()
+    const length = Math.min(Math.max(size - from, 0), LARGEST_READ)
+    if (length === 0) return { bytes: 0, text: '' }
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, from)
+    const bytes = buffer.subarray(0, bytesRead).lastIndexOf(0x0a) + 1
+    return { bytes, text: buffer.toString('utf8', 0, bytes) }
+  } finally {
+    await file.close()
+  }
 }
 
 /** Throws what `openStore` throws. */
@@ -76,6 +97,24 @@ export async function openSite({
       return exportAuthority(authority, format)
     },
     readTrail: () => readAudit(trail),
+    async trailEnds() {
+      const files = await auditFiles(trail)
+      const sizes = files.map(async (file) => [file, (await stat(join(trail, file))).size] as const)
+      return new Map(await Promise.all(sizes))
+    },
+    async readTrailBehind(ends) {
+      const fresh: AuditRecord[] = []
+      for (const file of await auditFiles(trail)) {
+        const from = ends.get(file) ?? 0
+        const { bytes, text } = await readWholeLines(join(trail, file), from)
+        ends.set(file, from + bytes)
+        for (const [i, line] of text.split('\n').entries()) {
+          const record = parseRecord(line)
+          if (record) fresh.push({ file, line: i + 1, text: line, whole: true, record })
+        }
+      }
+      return fresh.sort((a, b) => (a.record.at < b.record.at ? -1 : 1))
+    },
     async verifyTrail() {
       const publicKey = (await store.vaultItem(SYSTEM, AUDIT_SIGNING))?.open.publicKey
       if (publicKey === undefined) throw new LocumError('internal', "The audit's signing key is missing.")

@@ -122,7 +122,7 @@ export class StoreBroker implements Broker {
       : undefined
     const values = method.values({ config, fields, grant: held?.grant, caller })
     const base = destination ? undefined : baseOf(route, { auth: values, caller })
-    if (base) judge(connection, credential, scope, base.candidate.destination)
+    if (base) judge(connection, credential, scope, base.candidate.destination, base.shown?.origin)
     const material: Material = {
       credential: { id: credential.id, version: credential.version, scope },
       values: new Secret(values),
@@ -176,10 +176,17 @@ export class StoreBroker implements Broker {
   }
 }
 
-function judge(connection: Connection, credential: Credential, scope: Scope, destination: Destination): void {
-  if (!reaches(connection, destination)) throw noConnection(destinationText(destination), connection.name)
-  checkPlaintext(connection, destination)
-  checkUse(connection, credential, scope, destination)
+/** `where`: what errors call the destination. */
+function judge(
+  connection: Connection,
+  credential: Credential,
+  scope: Scope,
+  destination: Destination,
+  where = destinationText(destination),
+): void {
+  if (!reaches(connection, destination)) throw noConnection(where, connection.name)
+  checkPlaintext(connection, destination, where)
+  checkUse(connection, credential, scope, destination, where)
 }
 
 function keyOf({ caller, route, destination }: OpenRequest): string {

@@ -115,7 +115,7 @@ export class StoreDirectory implements Directory {
   }
 
   async #apply(changes: readonly Change[]): Promise<void> {
-    const all = changes.some((change) => change.kind === 'site')
+    const all = changes.some((change) => change.kind === 'site' && change.id === '*')
     const has = (...kinds: Change['kind'][]) => all || changes.some((change) => kinds.includes(change.kind))
     if (has('connection', 'provider')) {
       const named = new Set(changes.filter(({ kind }) => kind === 'connection').map(({ id }) => id))

@@ -68,7 +68,8 @@ export class Feed {
       if (head !== this.seq) {
         const changes = await this.#store.changes(this.seq)
         await this.#apply(changes)
-        this.seq = changes.reduce((max, change) => Math.max(max, change.seq), this.seq)
+        // The last one counts, even where it is behind: a store that was restored begins anew.
+        this.seq = changes.at(-1)?.seq ?? head
       }
       this.freshAt = at
     } catch (error) {

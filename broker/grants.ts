@@ -79,7 +79,7 @@ export class Grants {
     const fresh = this.#fresh(await this.#store.grant(SYSTEM, key), x)
     if (fresh) return fresh
     try {
-      return await this.#store.lease(SYSTEM, key, LEASE, (fence) => this.#renew(key, x, fence))
+      return await this.#store.lease(SYSTEM, `grant:${key}`, LEASE, (fence) => this.#renew(key, x, fence))
     } catch (thrown) {
       if (!(thrown instanceof LocumError && thrown.code === 'refresh_failed')) throw thrown
       // Somebody else may have been luckier, and until it expires the grant in force still serves.

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { setTimeout as timeout } from 'node:timers/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { LocumError } from '../core/errors.ts'
 import type { AuditRecord } from '../site.ts'
@@ -26,39 +26,38 @@ export function auditCommand(terminal: Terminal): Command {
     .action(async (_: unknown, command: Command) => {
       const { lines, follow, ...options } = command.optsWithGlobals() as TailOptions
       await withSite(terminal, options, async ({ site }) => {
-        const show = (records: readonly AuditRecord['record'][]) => {
-          if (records.length === 0) return
+        const show = (records: readonly AuditRecord['record'][], heads: readonly string[] | undefined) => {
           if (options.json) terminal.write(records.map((record) => json(record)).join(''))
-          else
+          else {
+            const now = site.clock.now()
             terminal.write(
               table(
                 terminal,
-                HEADS,
-                records.map((record) => row(terminal, record, site.clock.now())),
+                heads,
+                records.map((record) => row(terminal, record, now)),
               ),
             )
+          }
         }
-        const last: AuditRecord[] = []
+        // Noted first: what is recorded while the rest is read may come twice, and is told by its number.
+        const ends = await site.trailEnds()
+        const last: AuditRecord['record'][] = []
         const seen = new Map<string, number>()
-        const isNew = ({ file, record }: AuditRecord) => record.seq > (seen.get(file) ?? 0)
-        for await (const one of site.readTrail()) {
-          seen.set(one.file, one.record.seq)
-          last.push(one)
+        for await (const { file, record } of site.readTrail()) {
+          seen.set(file, record.seq)
+          last.push(record)
           if (last.length > lines) last.shift()
         }
-        show(last.map(({ record }) => record))
+        show(last, HEADS)
         if (!follow) return
-        const stop = new AbortController()
-        void terminal.untilStopped().then(() => stop.abort())
-        while (!stop.signal.aborted) {
-          await pause(FOLLOW_EVERY, undefined, { signal: stop.signal }).catch(() => {})
-          const fresh: AuditRecord['record'][] = []
-          for await (const one of site.readTrail()) {
-            if (!isNew(one)) continue
-            seen.set(one.file, one.record.seq)
-            fresh.push(one.record)
-          }
-          show(fresh)
+        const stopped = terminal.untilStopped().then(() => true)
+        while (!(await Promise.race([stopped, timeout(FOLLOW_EVERY, false)]))) {
+          const fresh = await site.readTrailBehind(ends)
+          const isNew = ({ file, record }: AuditRecord) => record.seq > (seen.get(file) ?? 0)
+          show(
+            fresh.filter(isNew).map(({ record }) => record),
+            undefined,
+          )
         }
       })
     })

@@ -42,7 +42,8 @@ export function demoCommand(terminal: Terminal): Command {
         try {
           const secrets = USERS.map(() => `demo_${randomBytes(18).toString('base64url')}`)
           const env = Object.fromEntries(secrets.map((secret, i) => [secretName(i), secret]))
-          await withSite(terminal, { data: join(folder, 'data'), env }, (session) =>
+          // The story itself tells what the operations would note.
+          await withSite({ ...terminal, note: () => {} }, { data: join(folder, 'data'), env }, (session) =>
             show(terminal, session, { options, folder, upstream, secrets }),
           )
         } finally {
@@ -209,7 +210,7 @@ async function sendAll(
 async function revoke({ run }: Session, caller: Caller, route: Route, story: Story): Promise<void> {
   story.say()
   story.say(`3 · ${caller.id}'s proxy key is revoked`)
-  await run(revokePrincipal, { id: caller.id })
+  const { suspended } = await run(revokePrincipal, { id: caller.id })
   const from = performance.now()
   let status = 200
   while (status === 200 && performance.now() - from < IN_FORCE_WITHIN) {
@@ -218,6 +219,8 @@ async function revoke({ run }: Session, caller: Caller, route: Route, story: Sto
   }
   const took = Math.round(performance.now() - from)
   story.claim(`it is refused with ${status} after ${took} ms`, status === 407)
+  const own = suspended.length === 1
+  story.claim('her own credential is disabled until it is entered again, so that nobody takes it up', own)
 }
 
 async function verify({ site }: Session, story: Story): Promise<void> {

@@ -1,5 +1,4 @@
-import { Command } from 'commander'
-import { LocumError } from '../core/errors.ts'
+import { Command, InvalidArgumentError } from 'commander'
 import type { Explanation } from '../core/explain.ts'
 import { explainRequest } from '../operations/explain.ts'
 import { facts, json } from './output.ts'
@@ -41,9 +40,7 @@ function readHeader(
 ): (readonly [string, string])[] {
   const colon = text.indexOf(':')
   if (colon <= 0) {
-    throw new LocumError('bad_request', 'A header is written `Name: value`.', {
-      hint: "--header 'X-Api-Key: {{$Auth.API_Key}}'",
-    })
+    throw new InvalidArgumentError("Write it as 'Name: value'.")
   }
   return [...before, [text.slice(0, colon).trim(), text.slice(colon + 1).trim()]]
 }

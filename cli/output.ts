@@ -30,12 +30,12 @@ export function timeText(terminal: Terminal, at: number | undefined, now: number
  */
 export function table(
   terminal: Terminal,
-  heads: readonly string[],
+  heads: readonly string[] | undefined,
   rows: readonly (readonly string[])[],
 ): string {
   if (!terminal.isInteractive) return rows.map((row) => `${row.join('\t')}\n`).join('')
-  const all = [heads.map((head) => head.toUpperCase()), ...rows]
-  const widths = heads.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)))
+  const all = heads ? [heads.map((head) => head.toUpperCase()), ...rows] : rows
+  const widths = (all[0] ?? []).map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)))
   return all
     .map((row) => {
       const line = row

@@ -37,9 +37,12 @@ export function mayHoldPlaceholder(text: string): boolean {
 /** As `mayHoldPlaceholder`, for a request target, where any of it may be percent-encoded. */
 export function targetMayHoldPlaceholder(target: string): boolean {
   if (mayHoldPlaceholder(target)) return true
-  if (!target.includes('%')) return false
+  if (!/[%+]/.test(target)) return false
   return mayHoldPlaceholder(
-    target.replace(/%([0-9A-Fa-f]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16))),
+    target
+      // In a query, many read it as a blank (URL Standard §5.1).
+      .replaceAll('+', ' ')
+      .replace(/%([0-9A-Fa-f]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16))),
   )
 }
 

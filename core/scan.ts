@@ -20,7 +20,8 @@ export interface SlotUse {
   readonly basic: boolean
 }
 
-const BASIC = /^basic +([A-Za-z0-9+/_-]+=*)$/i
+/** Blanks where none belong are survived by most readers, and by Node's decoder. */
+const BASIC = /^basic[ \t]([A-Za-z0-9+/_ \t-]+=*)$/i
 /** Texts kept, and the longest of them that is: what clients write is theirs to vary. */
 const CACHE_LIMIT = 2048
 const LONGEST_KEPT = 512

@@ -17,7 +17,7 @@ const KEPT: readonly RegExp[] = [
   /[A-Za-z0-9\-_.~!$&'()*+,;=:@/?]/,
   // URL Standard §1.3: a query, then a path
   /[!$-&(-;=?-~]/,
-  /[!$-;=@-_a-z|~]/,
+  /[!$-;=@-[\]_a-z|~]/,
 ]
 /** Text that everybody leaves as it is in an URL and in JSON. */
 const PLAIN = /^[A-Za-z0-9_.-]*$/

@@ -31,13 +31,14 @@ export function missingCredential(connection: Connection, scopes: readonly Scope
  * Judges a credential for a destination before anything is opened. Throws credential_missing where
  * it is disabled, not_allowed where it is another user's own and shared with nobody,
  * credential_outside_audience where it was not approved for the destination or only a wildcard that
- * nobody vouches for covers it.
+ * nobody vouches for covers it. `where`: what errors call the destination.
  */
 export function checkUse(
   connection: Connection,
   credential: Credential,
   scope: Scope,
   asked: Destination,
+  where = destinationText(asked),
 ): void {
   const { owner, projects, fieldNames } = credential
   if (credential.disabled) {
@@ -64,30 +65,38 @@ export function checkUse(
   if (!audienceCovers(credential.audience, asked)) {
     throw new LocumError(
       'credential_outside_audience',
-      `The credential for \`${connection.name}\` (${scope}) was not approved for ${destinationText(asked)}.`,
+      `The credential for \`${connection.name}\` (${scope}) was not approved for ${where}.`,
       {
         hint: `Its owner approves it by entering it again: locum credential set ${connection.name} --for ${scope}`,
       },
     )
   }
-  checkWildcard(connection, asked)
+  checkWildcard(connection, asked, where)
 }
 
 /** A wildcard carries no secret unless somebody vouches that no label under it is another's. */
-export function checkWildcard(connection: Connection, asked: Destination): void {
+export function checkWildcard(
+  connection: Connection,
+  asked: Destination,
+  where = destinationText(asked),
+): void {
   if (connection.ownedWildcard) return
   if (connection.destinations.some((declared) => !declared.wildcard && covers(declared, asked))) return
   throw new LocumError(
     'credential_outside_audience',
-    `The connection \`${connection.name}\` reaches ${destinationText(asked)} through a wildcard only, and such carry no secret.`,
+    `The connection \`${connection.name}\` reaches ${where} through a wildcard only, and such carry no secret.`,
     { hint: 'If every name under it is yours, say `ownedWildcard: true`.' },
   )
 }
 
 /** R3: no secret over plain http unless the connection says so. */
-export function checkPlaintext(connection: Connection, asked: Destination): void {
+export function checkPlaintext(
+  connection: Connection,
+  asked: Destination,
+  where = destinationText(asked),
+): void {
   if (asked.scheme === 'http' && !connection.allowPlaintext) {
-    throw new LocumError('not_allowed', `A secret would go to ${destinationText(asked)} unencrypted.`, {
+    throw new LocumError('not_allowed', `A secret would go to ${where} unencrypted.`, {
       hint: 'Use https, or say `allowPlaintext: true` on the connection.',
     })
   }

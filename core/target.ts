@@ -167,9 +167,16 @@ export function parseInTunnel(
   return { candidates, path: absolute.path }
 }
 
-/** `/c/NAME/rest?query` → name and `/rest?query`. Undefined where it is something else. */
+const GATEWAY = /^\/c\/([A-Za-z0-9._-]{1,128})(?:([/?].*))?$/
+
+/** The connection that `/c/NAME/…` names, whatever follows it. Undefined where it is something else. */
+export function gatewayName(target: string): string | undefined {
+  return GATEWAY.exec(target)?.[1]
+}
+
+/** `/c/NAME/rest?query` → name and `/rest?query`. Undefined where it is something else; throws bad_request as `checkPath`. */
 export function parseGateway(target: string): { name: string; rest: string } | undefined {
-  const match = /^\/c\/([A-Za-z0-9._-]{1,128})(?:([/?].*))?$/.exec(target)
+  const match = GATEWAY.exec(target)
   if (!match) return undefined
   const rest = match[2] ?? '/'
   return { name: match[1] as string, rest: checkPath(rest.startsWith('/') ? rest : `/${rest}`) }

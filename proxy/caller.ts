@@ -30,7 +30,10 @@ export function identify(
     if (tunnel.keyHash === undefined) return defaultCaller(directory, session, fields, undefined)
     return callerOfKey(directory, clock, entrance, tunnel.keyHash, undefined)
   }
-  const header = fields.get(CALLER_HEADER[entrance])
+  const name = CALLER_HEADER[entrance]
+  const header = fields.get(name)
+  // Whoever shows two keys does not say who they are.
+  if (fields.names.indexOf(name) !== fields.names.lastIndexOf(name)) throw unauthenticated(entrance)
   if (header === undefined)
     return defaultCaller(directory, session, fields, entrance === 'gateway' ? host : undefined, entrance)
   let shown = session.shown

@@ -54,6 +54,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   #candidate: Candidate | undefined
   #base: Base | undefined
   #sending: Sending | undefined
+  place: number | undefined
   #used = false
   #renewed = false
   #over = false
@@ -173,7 +174,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
       const shown = (this.#base?.shown?.prefix ?? this.#base?.prefix ?? '') + path
       const use = { path: shown, slots: injection.names, credential: material?.credential }
       const spec = specFor(route, candidate, material)
-      recordUse(this.#room.audit, this.#about(), use, (error) => this.#send(spec, error))
+      recordUse(this.#room.audit, this.#about(), use, (error) => this.#send(spec, injection.names, error))
       this.#used = true
     } catch (error) {
       this.#refuse(error)
@@ -181,14 +182,14 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   }
 
   /** The use is recorded, unless there is an error. */
-  #send(spec: UpstreamSpec, error: LocumError | undefined): void {
+  #send(spec: UpstreamSpec, set: readonly string[], error: LocumError | undefined): void {
     if (this.#over) return
     if (error) {
       this.#used = false
       this.#refuse(error)
       return
     }
-    this.#sending = this.#room.upstreams.send(spec, this.#x.head, this.#body(), this)
+    this.#sending = this.#room.upstreams.send(spec, this.#x.head, this.#body(set), this)
     if (this.#over) this.#sending.abort()
   }
 
@@ -197,10 +198,11 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     return { caller: this.#caller, route: this.#found.route, path: this.#found.path }
   }
 
-  #body(): BodySource | undefined {
+  #body(set: readonly string[]): BodySource | undefined {
     const { body, head } = this.#x
     if (body.empty) return undefined
-    return head.chunked ? guardTrailers(body, () => this.#refuse(placeholderOutside('the trailers'))) : body
+    if (!head.chunked) return body
+    return guardTrailers(body, set, () => this.#refuse(placeholderOutside('the trailers')))
   }
 
   // What the upstream says.
@@ -329,13 +331,13 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   // How it ends.
 
   /** Ends it at once: what permitted it is no longer in force. */
-  cut(): void {
+  cut(code: Code): void {
     if (this.#over) return
     if (this.#tunnel) this.#tunnel.destroy()
     else {
       this.#sending?.abort()
       this.#x.breakOff()
-      this.#finish('not_allowed')
+      this.#finish(code)
     }
   }
 

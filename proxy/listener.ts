@@ -1,8 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
+import { parseAuthority } from '../core/destination.ts'
 import { asLocumError, type Entrance, LocumError } from '../core/errors.ts'
-import { parseGateway } from '../core/target.ts'
-import type { Caller } from '../core/words.ts'
+import { gatewayName } from '../core/target.ts'
+import type { Caller, Principal } from '../core/words.ts'
 import { identify } from './caller.ts'
 import { openTunnel, permitTunnel } from './connect.ts'
 import { Exchange } from './exchange.ts'
@@ -13,10 +14,20 @@ import { codeOfFault, refusalOf } from './refusal.ts'
 import type { Room, Session } from './room.ts'
 import { type ServerConnectionHandle, serveH1 } from './wire/h1/server.ts'
 import type { Limits } from './wire/limits.ts'
-import { Fields, type ServerExchange, type ServerHandler, type Tunnel } from './wire/message.ts'
+import {
+  Fields,
+  type RequestHead,
+  type ServerExchange,
+  type ServerHandler,
+  type Tunnel,
+  WireError,
+} from './wire/message.ts'
 
 /** Established client connections that wait to be accepted. */
 const BACKLOG = 511
+
+/** ms of silence before TCP asks whether a client is still there: one that ended only its side may be gone. */
+const KEEPALIVE = 30_000
 
 /** How long an answer to a client that ended its side may make no progress, ms. */
 const HALF_CLOSED = 2_000
@@ -28,6 +39,8 @@ export class ProxyListener {
   readonly #limits: Readonly<Limits>
   readonly #server: Server
   readonly #connections = new Set<ServerConnectionHandle<Session>>()
+  /** Tunnels in which nothing was asked yet. */
+  readonly #opening = new Set<Tunnel['socket']>()
   readonly #handler: ServerHandler<Session>
   #closing = false
 
@@ -48,7 +61,13 @@ export class ProxyListener {
       },
     }
     this.#server = createServer(
-      { allowHalfOpen: true, noDelay: true, keepAlive: true, pauseOnConnect: true },
+      {
+        allowHalfOpen: true,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: KEEPALIVE,
+        pauseOnConnect: true,
+      },
       (socket) => {
         this.#serve(
           socket,
@@ -76,6 +95,7 @@ export class ProxyListener {
   async close(grace: number): Promise<void> {
     this.#closing = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    for (const socket of this.#opening) socket.destroy()
     for (const connection of [...this.#connections]) connection.closeWhenIdle()
     const timer = setTimeout(() => {
       this.#room.live.close()
@@ -112,8 +132,8 @@ export class ProxyListener {
     const { head } = x
     try {
       // Origin first: what a page may not use, it learns nothing about.
-      const asked = parseGateway(head.target)
-      const route = asked && this.#room.directory.routeNamed(asked.name)
+      const name = gatewayName(head.target)
+      const route = name === undefined ? undefined : this.#room.directory.routeNamed(name)
       const origin = checkOrigin(route, head.fields)
       if (route && origin !== undefined && isPreflight(head))
         x.sendWhole(preflightAnswer(route, head, origin), '')
@@ -125,8 +145,14 @@ export class ProxyListener {
 
   #connect(x: ServerExchange<Session>): void {
     const { head, session } = x
-    const fail = (error: unknown) => this.#refuse(x, 'connect', asLocumError(error))
+    let principal: Principal | undefined
+    const fail = (error: unknown) => {
+      // The client went while it was looked at: there is nobody to refuse.
+      if (error instanceof WireError && error.fault === 'closed') return
+      this.#refuse(x, 'connect', asLocumError(error), principal)
+    }
     const proceed = (caller: Caller) => {
+      principal = caller.principal
       try {
         this.#room.directory.checkFresh()
         const target = permitTunnel(this.#room.directory, caller, head)
@@ -142,7 +168,10 @@ export class ProxyListener {
           caller,
           local: session.local,
           leaf: () => this.#leafFor(target.host),
-          ready: (socket, rest, inner) => this.#serve(socket, inner, rest),
+          ready: (socket, rest, inner) => {
+            this.#opening.delete(tunnel.socket)
+            this.#serve(socket, inner, rest)
+          },
           onfault: (error) => this.#room.onfault(error),
         })
       } catch (error) {
@@ -169,10 +198,15 @@ export class ProxyListener {
   #hold(tunnel: Tunnel, caller: Caller): void {
     const living: Living = { caller, cut: () => tunnel.socket.destroy() }
     this.#room.live.add(living)
-    tunnel.socket.once('close', () => this.#room.live.remove(living))
+    this.#opening.add(tunnel.socket)
+    tunnel.socket.once('close', () => {
+      this.#room.live.remove(living)
+      this.#opening.delete(tunnel.socket)
+    })
+    if (this.#closing) tunnel.socket.destroy()
   }
 
-  #refuse(x: ServerExchange<Session>, entrance: Entrance, error: LocumError): void {
+  #refuse(x: ServerExchange<Session>, entrance: Entrance, error: LocumError, caller?: Principal): void {
     if (error.code === 'internal') this.#room.onfault(error)
     this.#room.counts.refused++
     const refusal = refusalOf(error, entrance, { connect: x.head.method === 'CONNECT' })
@@ -182,10 +216,10 @@ export class ProxyListener {
         this.#room.audit,
         {
           request: this.#room.nextId(),
-          caller: undefined,
+          caller,
           entrance,
           connection: undefined,
-          destination: undefined,
+          destination: tunnelText(x.head),
           method: x.head.method,
           path: undefined,
         },
@@ -217,6 +251,12 @@ function watchHalfClosed(socket: Socket, gone: () => void): () => void {
     socket.off('end', begin)
     clearInterval(timer)
   }
+}
+
+/** Where a CONNECT leads, for the audit; undefined where it cannot be read. */
+function tunnelText({ method, target }: RequestHead): string | undefined {
+  const asked = method === 'CONNECT' ? parseAuthority(target) : undefined
+  return asked && `${asked.host}:${asked.port ?? ''}`
 }
 
 function entranceOf(session: Session): Entrance {

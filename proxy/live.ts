@@ -1,9 +1,10 @@
 import type { Clock } from '../core/clock.ts'
 import type { Directory } from '../core/directory.ts'
-import type { Caller, Change } from '../core/words.ts'
+import { asLocumError, type Code } from '../core/errors.ts'
+import type { Caller, Change, Principal } from '../core/words.ts'
 
-/** How often keys with an end date are looked at, ms. */
-const EXPIRY_SWEEP = 500
+/** How often keys with an end date, and the age of what is known, are looked at, ms. */
+const SWEEP = 500
 
 /** Something that is under way for a caller: a request, a tunnel, an upgraded connection. */
 export interface Living {
@@ -11,80 +12,131 @@ export interface Living {
   /** Set where it goes on long after it was permitted: then a change of these ends it. */
   readonly connection?: string
   readonly credential?: string
-  /** Ends it at once. */
-  cut(): void
+  /** Its place in Live's list; nobody else's business. */
+  place?: number
+  /** Ends it at once; `code` says why. */
+  cut(code: Code): void
 }
 
 /** Knows what is under way, and ends what a change no longer allows. */
 export class Live {
-  readonly #all = new Set<Living>()
+  /**
+   * Not a Set: at the pace of requests, the tables that it outgrows would, once old, keep ended requests
+   * alive until the next full garbage collection.
+   */
+  readonly #all: Living[] = []
   readonly #directory: Directory
   readonly #clock: Clock
+  readonly #onfault: (error: unknown) => void
   readonly #timer: NodeJS.Timeout
+  /** The store did not answer when callers were to be judged. */
+  #owed = false
+  #stale = false
 
   constructor(x: { directory: Directory; clock: Clock; onfault: (error: unknown) => void }) {
     this.#directory = x.directory
     this.#clock = x.clock
-    x.directory.onchange((changes) => void this.#judge(changes).catch(x.onfault))
-    this.#timer = setInterval(() => this.#expire(), EXPIRY_SWEEP)
+    this.#onfault = x.onfault
+    x.directory.onchange((changes) => this.#judge(changes))
+    this.#timer = setInterval(() => this.#sweep(), SWEEP)
     this.#timer.unref()
   }
 
   get size(): number {
-    return this.#all.size
+    return this.#all.length
   }
 
   add(living: Living): void {
-    this.#all.add(living)
+    if (living.place !== undefined) return
+    living.place = this.#all.length
+    this.#all.push(living)
   }
 
   remove(living: Living): void {
-    this.#all.delete(living)
+    const { place } = living
+    if (place === undefined) return
+    living.place = undefined
+    const last = this.#all.pop() as Living
+    if (last === living) return
+    last.place = place
+    this.#all[place] = last
   }
 
   /** Ends everything. */
   close(): void {
     clearInterval(this.#timer)
-    for (const living of [...this.#all]) living.cut()
+    for (const living of [...this.#all]) living.cut('overloaded')
   }
 
-  #expire(): void {
+  #sweep(): void {
     const now = this.#clock.now()
+    const stale = this.#isStale()
+    // Twice in a row: a machine that slept, or a clock that jumped, knows better in a moment.
+    const over = stale && this.#stale
+    this.#stale = stale
     for (const living of [...this.#all]) {
       const { expiresAt } = living.caller
-      if (expiresAt !== undefined && expiresAt <= now) living.cut()
+      if (over) living.cut('store_unavailable')
+      else if (expiresAt !== undefined && expiresAt <= now) living.cut('not_allowed')
+    }
+    if (this.#owed) void this.#judgeCallers()
+  }
+
+  #isStale(): boolean {
+    try {
+      this.#directory.checkFresh()
+      return false
+    } catch (thrown) {
+      const error = asLocumError(thrown)
+      if (error.code !== 'store_unavailable') this.#onfault(error)
+      return error.code === 'store_unavailable'
     }
   }
 
-  async #judge(changes: readonly Change[]): Promise<void> {
-    const all = changes.some((change) => change.kind === 'site')
+  #judge(changes: readonly Change[]): void {
+    const all = changes.some(({ kind, id }) => kind === 'site' && id === '*')
     const touches = (kind: Change['kind'], id: string | undefined) =>
       id !== undefined && (all || changes.some((change) => change.kind === kind && change.id === id))
-    const callers = all || changes.some(({ kind }) => kind === 'key' || kind === 'principal')
-    const verdicts = new Map<string, boolean>()
     for (const living of [...this.#all]) {
       if (
         touches('connection', living.connection) ||
         touches('binding', living.connection) ||
         touches('credential', living.credential)
-      ) {
-        living.cut()
-      } else if (callers) {
-        const key = living.caller.keyHash ?? ''
-        let stands = verdicts.get(key)
-        if (stands === undefined) {
-          stands = await this.#stands(living.caller)
-          verdicts.set(key, stands)
-        }
-        if (!stands) living.cut()
+      )
+        living.cut('not_allowed')
+    }
+    if (all || changes.some(({ kind }) => kind === 'key' || kind === 'principal')) void this.#judgeCallers()
+  }
+
+  /** Where the store does not answer, it is asked again: until then nobody is let go unjudged. */
+  async #judgeCallers(): Promise<void> {
+    this.#owed = false
+    const known = new Map<string, Promise<Caller | null>>()
+    for (const living of [...this.#all]) {
+      const { keyHash = '' } = living.caller
+      let asking = known.get(keyHash)
+      if (!asking) {
+        asking = this.#callerNow(living.caller)
+        known.set(keyHash, asking)
+      }
+      try {
+        if (!stands(living, await asking)) living.cut('not_allowed')
+      } catch (thrown) {
+        this.#owed = true
+        const error = asLocumError(thrown)
+        if (error.code !== 'store_unavailable') this.#onfault(error)
       }
     }
   }
 
-  /** Whether the caller is still who was let in. */
-  async #stands({ keyHash, principal }: Caller): Promise<boolean> {
-    const now =
-      keyHash === undefined ? this.#directory.defaultCaller() : await this.#directory.fetchCaller(keyHash)
-    return now?.principal.id === principal.id
+  async #callerNow({ keyHash }: Caller): Promise<Caller | null> {
+    return keyHash === undefined ? this.#directory.defaultCaller() : this.#directory.fetchCaller(keyHash)
   }
+}
+
+/** Whether the caller is still who was let in; for what goes on for long, with the same rights. */
+function stands({ caller, connection }: Living, now: Caller | null): boolean {
+  const rights = ({ profile, projects }: Principal) => JSON.stringify([profile, projects])
+  if (now?.principal.id !== caller.principal.id) return false
+  return connection === undefined || rights(now.principal) === rights(caller.principal)
 }

@@ -4,21 +4,27 @@ import { type Needles, StreamMask } from '../core/redact.ts'
 import { FrameMask } from './websocket.ts'
 import { type BodySink, type BodySource, type Fields, type Tunnel, WireError } from './wire/message.ts'
 
-/** A request body whose trailers are looked at before they leave: one with a placeholder is `found` instead. */
-export function guardTrailers(body: BodySource, found: () => void): BodySource {
+/**
+ * A request body whose trailers are looked at before they leave: one with a placeholder is `found`
+ * instead. What speaks to Locum, and the names of what Locum has `set` in the head, are left out, since
+ * some upstreams read trailers as headers.
+ */
+export function guardTrailers(body: BodySource, set: readonly string[], found: () => void): BodySource {
   return {
     empty: body.empty,
-    start: (sink) => body.start(new TrailerGuard(sink, found)),
+    start: (sink) => body.start(new TrailerGuard(sink, set, found)),
     discard: () => body.discard(),
   }
 }
 
 class TrailerGuard implements BodySink {
   readonly #sink: BodySink
+  readonly #set: readonly string[]
   readonly #found: () => void
 
-  constructor(sink: BodySink, found: () => void) {
+  constructor(sink: BodySink, set: readonly string[], found: () => void) {
     this.#sink = sink
+    this.#set = set
     this.#found = found
   }
 
@@ -38,7 +44,17 @@ class TrailerGuard implements BodySink {
     if (trailers?.values.some(mayHoldPlaceholder)) {
       this.#found()
       this.#sink.abort(new WireError('cancelled', 'a placeholder stands in the trailers'))
-    } else this.#sink.end(trailers)
+      return
+    }
+    if (trailers) this.#leaveOut(trailers)
+    this.#sink.end(trailers)
+  }
+
+  #leaveOut(trailers: Fields): void {
+    for (let i = trailers.size - 1; i >= 0; i--) {
+      const name = (trailers.names[i] as string).replaceAll('_', '-')
+      if (name.startsWith('locum-') || this.#set.includes(name)) trailers.removeAt(i)
+    }
   }
 
   abort(fault: WireError): void {
@@ -100,12 +116,16 @@ function pump(from: Tunnel, to: Duplex, mask: StreamMask | FrameMask | undefined
     socket.pause()
     to.once('drain', () => socket.resume())
   }
-  socket.on('data', push)
-  socket.once('end', () => {
+  const end = (): void => {
     const rest = mask?.end()
     if (rest) to.end(rest)
     else to.end()
-  })
-  if (from.rest.length > 0) push(from.rest)
+  }
+  socket.on('data', push)
+  socket.once('end', end)
+  // Before what may pause it again.
   socket.resume()
+  if (from.rest.length > 0) push(from.rest)
+  // It may have ended while HTTP was still spoken on it.
+  if (socket.readableEnded) end()
 }

@@ -5,20 +5,23 @@ import type { UpstreamSpec } from './upstreams/spec.ts'
 
 /** Specs remembered for one route; the cache starts anew beyond it. */
 const CACHE_LIMIT = 1024
-const kept = new WeakMap<Route, Map<string, UpstreamSpec>>()
+const kept = new WeakMap<Route, { readonly serial: number; readonly specs: Map<string, UpstreamSpec> }>()
+let serials = 0
 
 /** Separates the parts of a key; in none of them. */
 const BAR = '\n'
 
 /** Which connections may carry a request: by destination, the connection's TLS settings and the credential (R10). */
 export function specFor(route: Route, candidate: Candidate, material: Material | undefined): UpstreamSpec {
-  let specs = kept.get(route)
-  if (!specs) {
-    specs = new Map()
-    kept.set(route, specs)
+  let known = kept.get(route)
+  if (!known) {
+    // Not the connection's version: one that was removed and made again begins anew with it.
+    known = { serial: ++serials, specs: new Map() }
+    kept.set(route, known)
   }
-  const { name, version, ca, allowPrivateNetwork } = route.connection
-  const key = `${candidate.text}${BAR}${name}${BAR}${version}${BAR}${material?.credential.id ?? ''}`
+  const { serial, specs } = known
+  const { name, ca, allowPrivateNetwork } = route.connection
+  const key = `${candidate.text}${BAR}${name}${BAR}${serial}${BAR}${material?.credential.id ?? ''}`
   let spec = specs.get(key)
   if (!spec) {
     spec = { key, destination: candidate.destination, ca, allowPrivateNetwork }

@@ -115,12 +115,19 @@ const BY_FAULT: Readonly<Record<WireFault, Meaning>> = {
   cancelled: { code: 'bad_request', detail: 'The request ended before it was whole.' },
 }
 
+/** The request's body, as its source told of it: nothing that the upstream has done. */
+const BROKEN_BODY: Meaning = {
+  code: 'bad_request',
+  detail: 'The body of the request broke off, or is not valid HTTP.',
+}
+
 /**
- * A fault on the wire before there was a response. An orderly end is the peer's wrong answer; a broken
- * socket is the network's, whether the connection was fresh or had served before.
+ * A fault on the wire before there was a response; one of phase `body` is the request's own. An orderly
+ * end is the peer's wrong answer; a broken socket is the network's, whether the connection was fresh or
+ * had served before.
  */
 export function wireError(fault: WireError): LocumError {
-  return toError(BY_FAULT[fault.fault], fault)
+  return toError(fault.phase === 'body' ? BROKEN_BODY : BY_FAULT[fault.fault], fault)
 }
 
 function toError(meaning: Meaning, cause: unknown): LocumError {

@@ -58,7 +58,7 @@ export class Upstreams {
       },
       dialling: {
         limits,
-        lookup: options.lookup,
+        lookup: askedOnce(options.lookup),
         ownListeners: options.ownListeners,
         localAddresses: options.localAddresses ?? systemAddresses,
         tls: this.#tls,
@@ -135,4 +135,19 @@ export class Upstreams {
 
 function stopping(): LocumError {
   return new LocumError('overloaded', 'Locum is stopping.')
+}
+
+/**
+ * Who asks for a name that is being looked up waits for the same answer. The system's resolver takes
+ * few questions at once, and one name that nobody answers for must not hold up all the others.
+ */
+function askedOnce(lookup: Lookup): Lookup {
+  const underWay = new Map<string, ReturnType<Lookup>>()
+  return (name) => {
+    const known = underWay.get(name)
+    if (known) return known
+    const answer = lookup(name).finally(() => underWay.delete(name))
+    underWay.set(name, answer)
+    return answer
+  }
 }

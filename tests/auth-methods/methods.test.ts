@@ -43,7 +43,7 @@ t.test('basic joins user name and password as RFC 7617 does, in UTF-8', async (t
 })
 
 t.test('basic refuses what cannot be taken apart again, when entered and when used', async (t) => {
-  for (const fields of [
+  const wrong: JsonObject[] = [
     { username: 'a:b', password: 'p' },
     { username: ':', password: 'p' },
     { username: 'a\n', password: 'p' },
@@ -52,7 +52,8 @@ t.test('basic refuses what cannot be taken apart again, when entered and when us
     { username: 1, password: 'p' },
     { username: 'a', password: null },
     { username: 'a' },
-  ]) {
+  ]
+  for (const fields of wrong) {
     t.equal(
       verdict(() => method('basic').checkFields?.(fields)),
       'bad_request',

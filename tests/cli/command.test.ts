@@ -131,7 +131,8 @@ t.test('people get a table, programs get tabs', async (t) => {
   await run('principal add a-very-long-name-indeed')
   const people = (await run('principal ls', { isInteractive: true })).out.split('\n')
   t.match(people[0], /^ID +KIND +PROFILE +PROJECTS +KEYS +STATE +ADDED$/)
-  t.match(people[2], /^ada {21} {2}user {2}sales {4}- {9}1 {5}active {2}just now$/)
+  t.equal(people[0]?.indexOf('KIND'), people[2]?.indexOf('user'))
+  t.match(people[2], /^ada +user +sales +- +1 +active +just now$/)
   const programs = (await run('principal ls')).out.split('\n')
   t.match(programs[1], /^ada\tuser\tsales\t-\t1\tactive\t\d{4}-\d\d-\d\dT[\d:.]+Z$/)
   const narrow = (await run('principal ls', { isInteractive: true, columns: 30 })).out.trimEnd().split('\n')
@@ -228,21 +229,25 @@ t.test('on a terminal its fields are asked for, and secrets are not echoed', asy
     const output = new PassThrough()
     let shown = ''
     let asked = 0
+    let at = 0
     output.on('data', (chunk) => {
       shown += chunk
       // Each question ends its first drawing with the bar below it.
       const questions = shown.split('◆').length - 1
-      while (asked < Math.min(questions, answers.length)) input.write(`${answers[asked++]}\r`)
+      // It listens once it is drawn.
+      for (; asked < Math.min(questions, answers.length); asked++) {
+        setImmediate(() => input.write(answers[at++] ?? ''))
+      }
     })
     return { asking: { input, output }, shown: () => shown }
   }
-  const basic = ask(['ada', SECRET])
+  const basic = ask(['ada\r', `${SECRET}\r`])
   t.match(await run('credential set crm --for shared', { asking: basic.asking }), { code: 0 })
   t.match(basic.shown(), /User name/)
   t.match(basic.shown(), /ada/)
   t.match(basic.shown(), /Password \(not shown\)/)
   t.notMatch(basic.shown(), new RegExp(`${SECRET}|▪`))
-  const raw = ask([JSON.stringify({ token: SECRET })])
+  const raw = ask([`${JSON.stringify({ token: SECRET })}\r`])
   t.match(await run('credential set lab --for shared', { asking: raw.asking }), { code: 0 })
   t.notMatch(raw.shown(), SECRET)
   const given = ask(['\u0003'])
@@ -296,7 +301,7 @@ t.test('explains a request', async (t) => {
   const refused = await run(['explain', 'GET', 'https://api.stripe.com/', '--as', 'ada', ...header])
   t.match(refused, {
     code: 0,
-    out: /\$Auth.API_Key in x-api-key: replaced\n.*in x-other: refused\n\n✗ 400 placeholder_not_allowed/s,
+    out: /\$Auth.API_Key in x-api-key: replaced\n.*in x-other: refused\n.*✗ 400 placeholder_not_allowed/s,
   })
   t.match(await json('explain GET https://nowhere.example/ --as ada'), {
     error: { code: 'connection_not_found' },

@@ -18,6 +18,7 @@ export interface Shell {
   /** Runs a command line in this process; a text is split at its blanks. */
   run(line: string | readonly string[], terminal?: Partial<Terminal> & { input?: string }): Promise<Outcome>
   /** As `run`, with `--json`: the one value on standard output. */
+  // biome-ignore lint/suspicious/noExplicitAny: each test looks for its own shape
   json(line: string | readonly string[], terminal?: { input?: string }): Promise<any>
 }
 

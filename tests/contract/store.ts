@@ -8,7 +8,6 @@ import { SYSTEM } from '../../core/words.ts'
 /** One site that can be opened several times over, as several processes would. */
 export interface SiteUnderTest {
   open(): Promise<{ store: Store; sealer: Sealer; close(): Promise<void> }>
-  remove(): Promise<void>
 }
 
 const ADA: Principal = { id: 'ada', kind: 'user', projects: [], admin: false, via: 'key' }
@@ -65,14 +64,14 @@ export function placeOf(of: Pick<Credential, 'id' | 'version' | 'owner' | 'audie
   }
 }
 
-/** What every back end of the store must do. `site` makes an empty site whose clock the test turns. */
-export function testStore(name: string, makeSite: (clock: Clock) => Promise<SiteUnderTest>): void {
+/** What every back end of the store must do. `makeSite` makes an empty site with that clock, and has it removed with the test. */
+export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Promise<SiteUnderTest>): void {
   t.test(name, async (t) => {
     const clock = { time: 1_700_000_000_000, now: () => clock.time }
 
     /** A fresh site with one opening, closed with the test. */
     async function fresh(t: Tap) {
-      const site = await makeSite(clock)
+      const site = await makeSite(t, clock)
       const opened: { close(): Promise<void> }[] = []
       const open = async () => {
         const one = await site.open()
@@ -81,7 +80,6 @@ export function testStore(name: string, makeSite: (clock: Clock) => Promise<Site
       }
       t.teardown(async () => {
         for (const one of opened) await one.close()
-        await site.remove()
       })
       return { ...(await open()), open }
     }

@@ -32,7 +32,11 @@ t.test('takes the fields of the method, all of them and no others', async (t) =>
     JSON.parse('{"__proto__":"x","apiKey":"k"}'),
   ])
     t.equal(check('api-key', fields), 'bad_request', JSON.stringify(fields))
-  for (const fields of [{ username: 'ada' }, { password: 'p' }, { username: '', password: 'p' }])
+  for (const fields of [
+    { username: 'ada' },
+    { password: 'p' },
+    { username: '', password: 'p' },
+  ] as JsonObject[])
     t.equal(check('basic', fields), 'bad_request', JSON.stringify(fields))
   t.equal(check('raw', {}), 'bad_request')
   t.equal(check('none', {}), 'bad_request')

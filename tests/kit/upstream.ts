@@ -10,7 +10,7 @@ import { type Issued, issue, makeCa, type TestCa } from './certificates.ts'
 import type { Teardown } from './site.ts'
 
 /** Names that are this host without DNS, for upstreams that have to be told apart. */
-export const NAMES = ['localhost', 'a.localhost', 'b.localhost', '127.0.0.1']
+export const NAMES = ['localhost', 'a.localhost', 'b.localhost', 'a.crm.localhost', '127.0.0.1']
 
 let ca: Promise<TestCa> | undefined
 let leaf: Promise<Issued> | undefined
@@ -59,6 +59,16 @@ export interface Upstream {
   readonly sockets: ReadonlySet<WebSocket>
 }
 
+/** What an upstream does of itself. */
+export interface Deeds {
+  /** Sends an event to everybody at `/sse`. */
+  event(data: string): void
+  /** Ends every answer at `/sse`. */
+  finish(): void
+  /** Resets every connection. */
+  reset(): void
+}
+
 /**
  * An upstream of node:http or node:https that says what it was sent. The last step of the path chooses:
  *
@@ -77,7 +87,7 @@ export async function startUpstream(
     /** Answers instead. */
     serve?: http.RequestListener
   } = {},
-): Promise<Upstream & { event(data: string): void }> {
+): Promise<Upstream & Deeds> {
   const { tls: secure = true, host = 'localhost' } = options
   const requests: Seen[] = []
   const open = new Set<Socket>()
@@ -125,6 +135,7 @@ export async function startUpstream(
       ws.send(`hello ${request.headers.authorization ?? ''}`)
     })
   })
+  server.on('connection', remember)
   server.on('clientError', (_error, socket) => socket.destroy())
   server.on(secure ? 'secureConnection' : 'connection', (socket: Socket) => {
     connections++
@@ -163,6 +174,12 @@ export async function startUpstream(
     event(data) {
       for (const stream of streams) stream.write(`data: ${data}\n\n`)
     },
+    finish() {
+      for (const stream of streams) stream.end()
+    },
+    reset() {
+      for (const socket of open) resetUnder(socket)
+    },
   }
 }
 
@@ -187,7 +204,7 @@ function answer(
     return
   }
   if (last === 'reset') {
-    request.socket.resetAndDestroy()
+    resetUnder(request.socket)
     return
   }
   if (last === 'early') {
@@ -242,6 +259,22 @@ function answer(
   })
 }
 
+/** TCP connections by the port of the other side: what carries TLS is not to be had from its socket. */
+const carriers = new Map<number, Socket>()
+
+function remember(socket: Socket): void {
+  const { remotePort } = socket
+  if (remotePort === undefined) return
+  carriers.set(remotePort, socket)
+  socket.on('error', () => {})
+  socket.once('close', () => carriers.delete(remotePort))
+}
+
+/** Breaks a connection off (RST), also one with TLS on it. */
+export function resetUnder(socket: Socket): void {
+  carriers.get(socket.remotePort as number)?.resetAndDestroy()
+}
+
 /** An upstream that speaks in bytes: `script` gets each connection once it is ready, TLS done. */
 export async function startBytes(
   t: Teardown,
@@ -263,8 +296,9 @@ export async function startBytes(
     script(socket)
   }
   const server: Server = secure
-    ? tls.createServer({ ...(options.leaf ?? (await upstreamLeaf())), allowHalfOpen: true }, take)
-    : net.createServer({ allowHalfOpen: true }, take)
+    ? tls.createServer({ ...(options.leaf ?? (await upstreamLeaf())) }, take)
+    : net.createServer(take)
+  server.on('connection', remember)
   server.on('tlsClientError', () => {})
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

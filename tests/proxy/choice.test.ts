@@ -132,10 +132,12 @@ t.test('no secret goes over plain http without allowPlaintext', async (t) => {
 })
 
 t.test('the gateway goes to the base, whose variables the credential may hold', async (t) => {
-  const upstream = await startUpstream(t, { host: 'a.localhost' })
+  const upstream = await startUpstream(t, { host: 'a.crm.localhost' })
   const tenant = (name: string, base: string, subdomain: string) => ({
     connection: connectionTo(upstream, {
       name,
+      destinations: [`https://*.crm.localhost:${upstream.port}`],
+      ownedWildcard: true,
       base: base.replace('PORT', String(upstream.port)),
       auth: { method: 'raw' },
       allow: { paths: ['/api/*'] },
@@ -144,12 +146,13 @@ t.test('the gateway goes to the base, whose variables the credential may hold', 
     credential: { connection: name, for: 'shared', fields: { subdomain, token: SECRET } },
   })
   const entries = [
-    tenant('fixed', 'https://a.localhost:PORT/api/', ''),
-    tenant('bare', 'https://a.localhost:PORT/api', ''),
-    tenant('held', 'https://{{$Auth.subdomain}}.localhost:PORT/api/', 'a'),
-    tenant('outside', 'https://{{$Auth.subdomain}}.localhost:PORT/api/', 'b'),
-    tenant('broken', 'https://{{$Auth.subdomain}}.localhost:PORT/api/', 'b.localhost/?'),
-    tenant('elsewhere', 'https://a.localhost:PORT/other/', ''),
+    tenant('fixed', 'https://a.crm.localhost:PORT/api/', ''),
+    tenant('bare', 'https://a.crm.localhost:PORT/api', ''),
+    tenant('held', 'https://{{$Auth.subdomain}}.crm.localhost:PORT/api/', 'a'),
+    tenant('outside', 'https://{{$Auth.subdomain}}.crm.localhost:PORT/api/', 'a.b'),
+    tenant('evil', 'https://{{$Auth.subdomain}}.crm.localhost:PORT/api/', 'evil.example/'),
+    tenant('broken', 'https://{{$Auth.subdomain}}.crm.localhost:PORT/api/', 'b.localhost/?'),
+    tenant('elsewhere', 'https://a.crm.localhost:PORT/other/', ''),
   ]
   const site = await startSite(t, {
     principals: [{ id: 'ada' }],
@@ -179,6 +182,7 @@ t.test('the gateway goes to the base, whose variables the credential may hold', 
   }
   const seen = upstream.bytes.length
   t.equal(code(await ask('outside', '/x')), 'connection_not_found')
+  t.equal(code(await ask('evil', '/x')), 'connection_not_found')
   t.equal(code(await ask('broken', '/x')), 'bad_request')
   t.equal(code(await ask('elsewhere', '/x')), 'not_allowed', 'allow judges the path that goes upstream')
   for (const path of ['/../x', '/%2e%2e/x', '/..%2fx', '/%252e%252e/x', '/a/./b'])

@@ -69,7 +69,7 @@ t.test('an origin that is not listed gets 403 without CORS headers, a preflight 
 
 t.test('`null` cannot be listed, nor a wildcard', async (t) => {
   const destinations = ['https://api.example.com']
-  for (const origin of ['null', '*', 'https://*.example.com', 'https://app.example.com/'])
+  for (const origin of ['null', '*', 'https://app.example.com/', 'app.example.com'])
     await t.rejects(
       site.apply({
         connections: [{ name: 'x', destinations, auth: { method: 'none' }, cors: { origins: [origin] } }],
@@ -166,29 +166,32 @@ t.test("what an upstream must not tell a browser about Locum's origin is removed
   t.equal(forward.headers['content-security-policy'], 'default-src *')
 })
 
-t.test('a Location within the connection becomes one of the gateway, any other stays', async (t) => {
-  const cases: [string, string][] = [
-    [`${upstream.origin}/x?y=1#z`, '/c/echo/x?y=1#z'],
-    [upstream.origin, '/c/echo/'],
-    [`//${upstream.authority}/x`, '/c/echo/x'],
-    ['/x', '/c/echo/x'],
-    ['x/y', 'x/y'],
-    ['https://elsewhere.example/x', 'https://elsewhere.example/x'],
-    [`https://localhost:${upstream.port}1/x`, `https://localhost:${upstream.port}1/x`],
-    [`http://${upstream.authority}/x`, `http://${upstream.authority}/x`],
-    ['//evil.example/x', '//evil.example/x'],
-  ]
-  for (const [to, expected] of cases) {
-    const path = `/redirect?to=${encodeURIComponent(to)}`
-    const response = await askBy(t, site, 'gateway', goal, { path, headers: [ASKS] })
-    t.equal(response.status, 302)
-    t.equal(response.headers.location, expected, to)
-  }
-  const forward = await askBy(t, site, 'forward', goal, { path: '/redirect?to=/x', headers: [ASKS] })
-  t.equal(forward.headers.location, '/x')
-})
+t.test(
+  'a Location within the connection becomes one of the gateway, any other leads where it led',
+  async (t) => {
+    const cases: [string, string][] = [
+      [`${upstream.origin}/x?y=1#z`, '/c/echo/x?y=1#z'],
+      [upstream.origin, '/c/echo/'],
+      [`//${upstream.authority}/x`, '/c/echo/x'],
+      ['/x', '/c/echo/x'],
+      ['x/y', '/c/echo/x/y'],
+      ['https://elsewhere.example/x', 'https://elsewhere.example/x'],
+      [`https://localhost:${upstream.port}1/x`, `https://localhost:${upstream.port}1/x`],
+      [`http://${upstream.authority}/x`, `http://${upstream.authority}/x`],
+      ['//evil.example/x', 'https://evil.example/x'],
+    ]
+    for (const [to, expected] of cases) {
+      const path = `/redirect?to=${encodeURIComponent(to)}`
+      const response = await askBy(t, site, 'gateway', goal, { path, headers: [ASKS] })
+      t.equal(response.status, 302)
+      t.equal(response.headers.location, expected, to)
+    }
+    const forward = await askBy(t, site, 'forward', goal, { path: '/redirect?to=/x', headers: [ASKS] })
+    t.equal(forward.headers.location, '/x')
+  },
+)
 
-t.test('a Location outside the base stays as it is', async (t) => {
+t.test('a Location outside the base leads out of the gateway, as it would without it', async (t) => {
   const based = await startEchoSite(t)
   await based.site.apply({
     principals: [{ id: 'ada' }],
@@ -207,8 +210,8 @@ t.test('a Location outside the base stays as it is', async (t) => {
   for (const [to, expected] of [
     ['/api/x', '/c/echo/x'],
     ['/api', '/c/echo/'],
-    ['/apix', '/apix'],
-    ['/other', '/other'],
+    ['/apix', `${based.upstream.origin}/apix`],
+    ['/other', `${based.upstream.origin}/other`],
     [`${based.upstream.origin}/api/x`, '/c/echo/x'],
     [`${based.upstream.origin}/other`, `${based.upstream.origin}/other`],
   ] as const) {

@@ -57,7 +57,7 @@ for (const entrance of ENTRANCES) {
           'Proxy-Connection: keep-alive',
           'Upgrade: foo/1',
           'Locum-Whatever: 1',
-          'LOCUM-FOR: user:x',
+          'LOCUM-NOTE: user:x',
           'Locum_Connection: none',
           'HTTP2-Settings: AAA',
           ...own,

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { CODES } from '../../core/errors.ts'
 import { ASKS, SECRET, startEchoSite } from '../kit/echo-site.ts'
-import { type Asked, askBy, dial, ENTRANCES, type Goal, openTunnel } from '../kit/raw.ts'
+import { type Asked, askBy, dial, ENTRANCES, type Goal, keyLine, openTunnel } from '../kit/raw.ts'
 
 const { site, upstream, goal } = await startEchoSite(t)
 const nowhere: Goal = { origin: 'https://nowhere.example', authority: 'nowhere.example:443', name: 'nowhere' }
@@ -78,35 +78,30 @@ t.test('an unknown id, a wrong key and a key of somebody else cannot be told apa
 t.test('a refused CONNECT has the code in its reason phrase', async (t) => {
   await t.rejects(
     openTunnel(t, site, goal.authority, { as: '' }),
-    /^Error: HTTP\/1\.1 407 .*\(caller_unauthenticated\)$|407/,
+    /407 Proxy Authentication Required \(caller_unauthenticated\)/,
   )
   await t.rejects(openTunnel(t, site, 'nowhere.example:443'), /403 Forbidden \(connection_not_found\)/)
   await t.rejects(openTunnel(t, site, 'localhost'), /400 Bad Request \(bad_request\)/)
-  await t.rejects(openTunnel(t, site, `user@localhost:${upstream.port}`), /400 Bad Request \(bad_request\)/)
+  await t.rejects(openTunnel(t, site, `user@localhost:${upstream.port}`), /400 Bad Request/)
 })
 
 t.test('what is no request is answered as one that is bad, and closes', async (t) => {
   const before = upstream.bytes.length
+  const key = keyLine(site, 'forward', 'ada')
   for (const [text, status] of [
     ['GET / HTTP/1.1\r\n\r\n', 400],
     ['TRACE http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n', 400],
     ['GET http://localhost/ HTTP/2.0\r\nHost: localhost\r\n\r\n', 400],
     ['nonsense\r\n\r\n', 400],
-    [`GET http://u:p@${goal.authority}/ HTTP/1.1\r\nHost: ${goal.authority}\r\n\r\n`, 400],
+    [`GET http://u:p@${goal.authority}/ HTTP/1.1\r\nHost: ${goal.authority}\r\n${key}\r\n`, 400],
     [`GET http://${goal.authority}/#f HTTP/1.1\r\nHost: ${goal.authority}\r\n\r\n`, 400],
     [`GET http://${goal.authority}/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n`, 400],
-    [
-      `GET ftp://${goal.authority}/ HTTP/1.1\r\nHost: ${goal.authority}\r\nProxy-Authorization: Bearer ${site.keys.ada}\r\n\r\n`,
-      400,
-    ],
+    [`GET ftp://${goal.authority}/ HTTP/1.1\r\nHost: ${goal.authority}\r\n${key}\r\n`, 400],
     [
       `GET http://${goal.authority}/ HTTP/1.1\r\nHost: ${goal.authority}\r\nX: ${'x'.repeat(70_000)}\r\n\r\n`,
       431,
     ],
-    [
-      `OPTIONS * HTTP/1.1\r\nHost: ${goal.authority}\r\nProxy-Authorization: Bearer ${site.keys.ada}\r\n\r\n`,
-      400,
-    ],
+    [`OPTIONS * HTTP/1.1\r\nHost: ${goal.authority}\r\n${key}\r\n`, 400],
   ] as const) {
     const client = await dial(t, site.port)
     const response = await client.send(text).response()

@@ -220,7 +220,7 @@ t.test('says whether a request may be sent again', async (t) => {
     })
     t.equal(source.discarded, false, 'the body is still the caller’s')
   }
-  const slow = await connect(t, [OK, () => {}], { responseMs: 20 })
+  const slow = await connect(t, [OK, () => {}], { responseMs: 300 })
   await slow.ask()
   t.match(await slow.ask(), { fault: { fault: 'timeout', phase: 'response' }, untouched: false })
 })
@@ -230,7 +230,7 @@ t.test('bounds the time to an answer, of its body, and of idling', async (t) => 
   t.match(await late.ask(), { fault: { fault: 'timeout', phase: 'response' } })
   const stalled = await connect(t, [OK.slice(0, -1)], { responseIdleMs: 20 })
   t.match(await stalled.ask(), { text: 'o', aborted: { fault: 'timeout', phase: 'body' } })
-  const idle = await connect(t, [OK], { upstreamIdleMs: 20 })
+  const idle = await connect(t, [OK], { upstreamIdleMs: 200 })
   await idle.ask()
   await eventually(() => idle.closed === 1, 'closed')
   const hint = await connect(t, [OK.replace('Content', 'Keep-Alive: timeout=1\r\nContent')])
@@ -239,10 +239,11 @@ t.test('bounds the time to an answer, of its body, and of idling', async (t) => 
 })
 
 t.test('does not hurry a response whose body nobody takes yet', async (t) => {
-  const upstream = await connect(t, [OK], { responseIdleMs: 10 })
+  const upstream = await connect(t, [OK], { responseIdleMs: 50 })
   const told = await upstream.ask({}, undefined, new Told(true))
   await eventually(() => told.body !== undefined, 'a response')
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  const other = await connect(t, [OK.slice(0, -1)], { responseIdleMs: 100 })
+  t.match(await other.ask(), { aborted: { fault: 'timeout' } }, 'while another’s time runs out')
   told.body?.start(told)
   t.equal(told.text, 'ok')
   t.ok(told.ended)
@@ -366,11 +367,12 @@ t.test('sends nothing of a head that cannot be sent', async (t) => {
 })
 
 t.test('keeps what came before a proper end for a reader that takes its time', async (t) => {
-  const body = 'x'.repeat(100_000)
+  const body = 'x'.repeat(1000)
   const upstream = await connect(t, [(peer) => peer.socket.end(`HTTP/1.1 200 OK\r\n\r\n${body}`)])
   const told = await upstream.ask({}, undefined, new Told(true))
   await eventually(() => told.body !== undefined, 'a response')
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await upstream.peer.gone()
+  t.equal(told.over, false)
   told.body?.start(told)
   await eventually(() => told.over, 'the end')
   t.equal(told.text.length, body.length)

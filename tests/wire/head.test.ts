@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { HeadBytes } from '../../proxy/wire/h1/head-bytes.ts'
-import { Repetition, readRequestHead, readResponseHead } from '../../proxy/wire/h1/head-reader.ts'
+import {
+  type ReadResponse,
+  Repetition,
+  type RequestRest,
+  readRequestHead,
+  readResponseHead,
+} from '../../proxy/wire/h1/head-reader.ts'
 import { NONE, writeRequestHead, writeResponseHead, writeTrailers } from '../../proxy/wire/h1/head-writer.ts'
 import { LIMITS, limitsWith } from '../../proxy/wire/limits.ts'
 import { Fields, type RequestHead, type WireError } from '../../proxy/wire/message.ts'
@@ -43,6 +49,58 @@ t.test('keeps Proxy-Authorization for us, even where Connection names it', async
     'GET / HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic x\r\nAuthorization: y\r\nConnection: proxy-authorization, authorization\r\n\r\n',
   )
   t.same(pairs(head.fields), ['Proxy-Authorization=Basic x'])
+})
+
+t.test(
+  'reads a head that repeats the last one as its own, and one that differs in a byte anew',
+  async (t) => {
+    const last = new Repetition<RequestRest>()
+    const read = (line: string, value: string) =>
+      readRequestHead(`${line}\r\nHost: a\r\nX: ${value}\r\n\r\n`, 0, LIMITS, last).head
+    const first = read('GET /1 HTTP/1.1', 'v')
+    first.fields.set('X', 'changed').append('Y', 'added')
+    const second = read('POST /2 HTTP/1.1', 'v')
+    t.same([second.method, second.target, second.minor, pairs(second.fields)], ['POST', '/2', 1, ['X=v']])
+    t.same(pairs(read('GET /1 HTTP/1.1', 'w').fields), ['X=w'])
+    t.equal(read('GET /1 HTTP/1.0', 'w').minor, 0)
+    t.equal(
+      faultOf(() => read('GET /1 HTTP/1.1', '\x01')),
+      'malformed',
+    )
+    t.equal(
+      faultOf(() => read('GET /1 HTTP/1.1', '\x01')),
+      'malformed',
+      'nor is a fault forgotten',
+    )
+    const bodied = new Repetition<RequestRest>()
+    const head = (method: string) => () =>
+      readRequestHead(`${method} a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 1\r\n\r\n`, 0, LIMITS, bodied)
+    t.equal(faultOf(head('POST')), undefined)
+    t.equal(faultOf(head('CONNECT')), 'malformed')
+    const answers = new Repetition<ReadResponse>()
+    const response = () => readResponseHead('HTTP/1.1 200 OK\r\nX: v\r\n\r\n', LIMITS, answers).head.fields
+    response().delete('x')
+    t.same(pairs(response()), ['X=v'])
+  },
+)
+
+t.test('ignores an offer to go on in another HTTP', async (t) => {
+  const upgrade = (protocols: string) =>
+    request(
+      `GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: ${protocols}\r\n\r\n`,
+    ).head.upgrade
+  for (const protocols of ['h2c', 'H2C, websocket', 'websocket, HTTP/2.0', 'TLS/1.0', 'h2'])
+    t.equal(upgrade(protocols), undefined, protocols)
+  t.equal(upgrade('websocket'), 'websocket')
+})
+
+t.test('bounds the options of Connection', async (t) => {
+  const head = (count: number) => () =>
+    request(
+      `GET / HTTP/1.1\r\nHost: a\r\nConnection: ${Array.from({ length: count }, (_, i) => `x${i}`)}\r\n\r\n`,
+    )
+  t.equal(faultOf(head(64)), undefined)
+  t.equal(faultOf(head(65)), 'malformed')
 })
 
 t.test('knows when a client’s connection can be used again', async (t) => {

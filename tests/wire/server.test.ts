@@ -162,7 +162,7 @@ t.test('gives a slow head its time and no more', async (t) => {
 })
 
 t.test('ends an idle connection without a word', async (t) => {
-  const server = await serve(t, ok, { idleMs: 30, lingerMs: 20 })
+  const server = await serve(t, ok, { idleMs: 300, lingerMs: 20 })
   const client = await server.client()
   await client.send(GET).until('ok')
   client.take()
@@ -188,11 +188,12 @@ t.test('tells whoever reads a body that it does not come', async (t) => {
 })
 
 t.test('does not hurry a client whose body nobody waits for', async (t) => {
-  const server = await serve(t, () => {}, { bodyIdleMs: 10, idleMs: 10, headMs: 10 })
+  const server = await serve(t, () => {}, { bodyIdleMs: 10, idleMs: 200, headMs: 200 })
   const client = await server.client()
   client.send(POST)
   await eventually(() => server.exchanges.length === 1, 'a request')
-  await new Promise((resolve) => setTimeout(resolve, 60))
+  const other = await server.client()
+  t.equal(await other.whole(), '', 'while an idle one’s time runs out')
   const sink = new Sink()
   server.exchanges[0]?.body.start(sink)
   client.send('body')

@@ -1,6 +1,7 @@
 import type { Limits } from '../limits.ts'
 import { type BodySink, type Fields, WireError } from '../message.ts'
 import { CHUNKED, type Framing, LENGTH, NONE, writeTrailers } from './head-writer.ts'
+import { flushSoon, type Joining } from './turn.ts'
 
 /** The connection that a body is written to. */
 export interface BodyChannel {
@@ -21,13 +22,12 @@ export interface BodyChannel {
  * Writes one message: a head that was held back, then the body in its framing. Small pieces of one
  * turn of the event loop leave in one write, with the head where it can be; large ones as they came.
  */
-export class BodyWriter implements BodySink {
+export class BodyWriter implements BodySink, Joining {
   ondrain: (() => void) | undefined
   readonly #channel: BodyChannel
   readonly #framing: Framing
   #remaining: number
   #text: string
-  #scheduled = false
   #open = true
 
   /** `length` counts where the framing is LENGTH. With NONE the bytes of a body are left out. */
@@ -110,19 +110,7 @@ export class BodyWriter implements BodySink {
   }
 
   #join(text: string): void {
+    if (this.#text === '') flushSoon(this)
     this.#text += text
-    if (this.#scheduled) return
-    this.#scheduled = true
-    process.nextTick(flushLater, this)
   }
-
-  /** Called once a turn at most. */
-  flushScheduled(): void {
-    this.#scheduled = false
-    if (this.#open) this.flush()
-  }
-}
-
-function flushLater(writer: BodyWriter): void {
-  writer.flushScheduled()
 }

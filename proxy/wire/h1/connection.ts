@@ -5,6 +5,7 @@ import type { BodyOwner, BodyReader } from './body-reader.ts'
 import { type Clock, clockOf, type Timed } from './clock.ts'
 import { HeadBytes } from './head-bytes.ts'
 import { NOTHING, outliveReset, sendWithoutDelay } from './socket.ts'
+import { beginReading, endReading } from './turn.ts'
 
 /**
  * What both sides do with a socket: read while somebody wants the bytes and never more than one piece
@@ -85,10 +86,12 @@ export abstract class Connection implements BodyOwner, Timed {
   pump(): void {
     if (this.#pumping) return
     this.#pumping = true
+    beginReading()
     try {
       while (this.held !== undefined && !this.gone && this.step(this.held));
     } finally {
       this.#pumping = false
+      endReading()
     }
     this.#settle()
   }

@@ -1,0 +1,33 @@
+/** Opens the connection `crm` of the store in argv[2] many times at once, and says what came of it in JSON. */
+import { createInterface } from 'node:readline'
+import { StoreBroker } from '../../../broker/broker.ts'
+import { StoreDirectory } from '../../../broker/directory.ts'
+import { systemClock } from '../../../core/clock.ts'
+import { openStore } from '../../../store/open.ts'
+import { makeCaller, to } from '../../core/kit.ts'
+import { tokenMethod } from '../../kit/token-method.ts'
+
+const { store, sealer, close } = await openStore({ data: process.argv[2] as string })
+const directory = new StoreDirectory({
+  store,
+  methods: new Map([[tokenMethod.id, tokenMethod]]),
+  clock: systemClock,
+  onfault: (error) => console.error(error),
+})
+await directory.start()
+const broker = new StoreBroker({ store, sealer, clock: systemClock, directory, fetch: globalThis.fetch })
+console.log('ready')
+// Both processes are told at once.
+for await (const _ of createInterface({ input: process.stdin })) break
+const route = directory.routeNamed('crm')
+if (!route) throw new Error('no connection')
+const materials = await Promise.all(
+  Array.from({ length: 50 }, (_, i) =>
+    broker.open({ caller: makeCaller({}, `session ${i}`), route, destination: to('https://crm.example') }),
+  ),
+)
+const values = materials.map((material) => material.values.reveal().values.Access_Token)
+console.log(JSON.stringify([...new Set(values)]))
+broker.close()
+await directory.close()
+await close()
