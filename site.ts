@@ -1,18 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { open, readFile, stat } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { methods } from './auth-methods/index.ts'
 import { type Authority, openAuthority } from './certs/authority.ts'
 import { type ExportFormat, exportAuthority } from './certs/export.ts'
 import type { AuthMethods } from './core/auth-method.ts'
 import { type Clock, systemClock } from './core/clock.ts'
-import { LocumError } from './core/errors.ts'
-import { SYSTEM } from './core/words.ts'
-import { type AuditRecord, auditFiles, parseRecord, readAudit } from './store/audit-read.ts'
-import { type AuditFault, verifyAudit } from './store/audit-verify.ts'
-import { AUDIT_SIGNING } from './store/checkpoints.ts'
+import { type AuditRecord, auditEnds, auditFiles, parseRecord, readAudit } from './store/audit-read.ts'
+import type { AuditFault } from './store/audit-verify.ts'
 import { type OpenOptions, type OpenStore, openStore } from './store/open.ts'
+import { verifyTrail } from './store/trail-verify.ts'
 
 export interface SiteOptions {
   /** The data folder; what is missing in it is made. */
@@ -40,7 +38,7 @@ export interface OpenSite extends OpenStore {
   trailEnds(): Promise<Map<string, number>>
   /** The whole lines behind those ends, which move on to where the files end then. */
   readTrailBehind(ends: Map<string, number>): Promise<AuditRecord[]>
-  /** What is wrong with the audit: an empty list where nothing is. */
+  /** What is wrong with the audit, and with the rows that it knows: an empty list where nothing is. */
   verifyTrail(): Promise<readonly AuditFault[]>
 }
 
@@ -79,13 +77,12 @@ export async function openSite({
   onTampered,
 }: SiteOptions): Promise<OpenSite> {
   const random = (bytes: number) => randomBytes(bytes)
-  const { store, sealer, audit, close } = await openStore({ data, env, clock, random, onTampered })
+  const opened = await openStore({ data, env, clock, random, onTampered })
+  const { store, sealer } = opened
   const trail = join(data, 'audit')
   return {
+    ...opened,
     data,
-    store,
-    sealer,
-    audit,
     methods,
     clock,
     random,
@@ -97,11 +94,7 @@ export async function openSite({
       return exportAuthority(authority, format)
     },
     readTrail: () => readAudit(trail),
-    async trailEnds() {
-      const files = await auditFiles(trail)
-      const sizes = files.map(async (file) => [file, (await stat(join(trail, file))).size] as const)
-      return new Map(await Promise.all(sizes))
-    },
+    trailEnds: () => auditEnds(trail),
     async readTrailBehind(ends) {
       const fresh: AuditRecord[] = []
       for (const file of await auditFiles(trail)) {
@@ -115,12 +108,7 @@ export async function openSite({
       }
       return fresh.sort((a, b) => (a.record.at < b.record.at ? -1 : 1))
     },
-    async verifyTrail() {
-      const publicKey = (await store.vaultItem(SYSTEM, AUDIT_SIGNING))?.open.publicKey
-      if (publicKey === undefined) throw new LocumError('internal', "The audit's signing key is missing.")
-      return verifyAudit(trail, await store.checkpoints(), publicKey)
-    },
-    close,
+    verifyTrail: () => verifyTrail(trail, opened),
   }
 }
 

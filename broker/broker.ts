@@ -4,7 +4,7 @@ import type { Broker, Directory, Material, OpenRequest } from '../core/directory
 import { LocumError } from '../core/errors.ts'
 import { baseOf, noConnection, type Route, reaches } from '../core/route.ts'
 import { Secret } from '../core/secret.ts'
-import { checkPlaintext, checkUse, missingCredential, scopesFor } from '../core/source.ts'
+import { checkCaller, checkPlaintext, checkUse, missingCredential, scopesFor } from '../core/source.ts'
 import type { Sealer, Store } from '../core/store.ts'
 import { type Change, type Connection, type Credential, type Scope, SYSTEM } from '../core/words.ts'
 import { Grants } from './grants.ts'
@@ -113,6 +113,7 @@ export class StoreBroker implements Broker {
     if (!found) throw missingCredential(connection, scopes)
     const { credential } = found
     const { scope } = found.binding
+    checkCaller(connection, caller.principal, scope)
     // A destination that is known is judged before anything is opened.
     if (destination) judge(connection, credential, scope, destination)
     const fields = openFields(this.#sealer, credential)

@@ -43,7 +43,15 @@ or { file: PATH }, and sealed.
         const isCheck = command === check
         const { changes } =
           isCheck && !isUsed(options.data)
-            ? await checkFileAlone({ methods, env: terminal.env, readFile: readText }, file)
+            ? await checkFileAlone(
+                {
+                  methods,
+                  env: terminal.env,
+                  readFile: readText,
+                  warn: (line) => terminal.note(`locum: note: ${line}`),
+                },
+                file,
+              )
             : await withSite(terminal, options, ({ run }) => run(operation, { file, prune: prune ?? false }))
         terminal.write(options.json ? json({ changes }) : changesText(changes, isCheck))
       })

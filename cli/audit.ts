@@ -45,6 +45,7 @@ export function auditCommand(terminal: Terminal): Command {
         const seen = new Map<string, number>()
         for await (const { file, record } of site.readTrail()) {
           seen.set(file, record.seq)
+          if (!isForPeople(record)) continue
           last.push(record)
           if (last.length > lines) last.shift()
         }
@@ -53,7 +54,8 @@ export function auditCommand(terminal: Terminal): Command {
         const stopped = terminal.untilStopped().then(() => true)
         while (!(await Promise.race([stopped, timeout(FOLLOW_EVERY, false)]))) {
           const fresh = await site.readTrailBehind(ends)
-          const isNew = ({ file, record }: AuditRecord) => record.seq > (seen.get(file) ?? 0)
+          const isNew = ({ file, record }: AuditRecord) =>
+            isForPeople(record) && record.seq > (seen.get(file) ?? 0)
           show(
             fresh.filter(isNew).map(({ record }) => record),
             undefined,
@@ -64,7 +66,7 @@ export function auditCommand(terminal: Terminal): Command {
 
   audit
     .command('verify')
-    .description('Find records that were changed, removed, moved or cut off')
+    .description('Find records that were changed, removed, moved or cut off, and rows changed outside Locum')
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
       await withSite(terminal, options, async ({ site }) => {
@@ -80,7 +82,7 @@ export function auditCommand(terminal: Terminal): Command {
         if (faults.length === 0) return
         const many = faults.length === 1 ? 'a fault' : `${faults.length} faults`
         throw new LocumError('internal', `The audit has ${many}.`, {
-          hint: 'Somebody changed its files, or a disk lost a part of them. Keep them as they are and find out.',
+          hint: 'Somebody changed its files or the database, or a disk lost a part of them. Keep them as they are and find out.',
         })
       })
     })
@@ -95,6 +97,11 @@ export function auditCommand(terminal: Terminal): Command {
       })
     })
   return audit
+}
+
+/** Not what the store says to `verify` alone. */
+function isForPeople({ event }: AuditRecord['record']): boolean {
+  return event !== 'rows' && event !== 'rows-kept'
 }
 
 function count(text: string): number {

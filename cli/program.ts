@@ -26,7 +26,7 @@ function program(terminal: Terminal, version: string): Command {
     .version(version, '-V, --version')
     .addOption(
       new Option('--data <folder>', 'the data folder (or LOCUM_DATA)').default(
-        terminal.env.LOCUM_DATA ?? './locum-data',
+        terminal.env.LOCUM_DATA || './locum-data',
         'LOCUM_DATA or ./locum-data',
       ),
     )

@@ -52,6 +52,19 @@ export type AuditEntry =
       readonly subject: string
       readonly outcome: 'done' | 'failed'
     }
+  | {
+      /** What a transaction of the store is about to do to the rows that decide something. */
+      readonly event: 'rows'
+      /** Grows from one such transaction to the next, over all processes. */
+      readonly write: number
+      /** `TABLE/ID` → a digest of the row, null where it is removed. */
+      readonly rows: Readonly<Record<string, string | null>>
+    }
+  | {
+      /** The transaction of that number has happened. */
+      readonly event: 'rows-kept'
+      readonly write: number
+    }
   | { readonly event: 'start' | 'stop'; readonly version: string; readonly node: string }
 
 /** Takes records. */

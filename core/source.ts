@@ -6,7 +6,6 @@ import type { Connection, Credential, Principal, Scope } from './words.ts'
 export function scopesFor(connection: Connection, principal: Principal): readonly Scope[] {
   const { source, fallback } = connection
   const scopes: Scope[] = []
-  // An identity that a sidecar's default stands for is a principal like any other.
   if (source === 'per-user') scopes.push(`user:${principal.id}`)
   if (source === 'per-profile' || (source === 'per-user' && fallback.includes('profile'))) {
     if (principal.profile !== undefined) scopes.push(`profile:${principal.profile}`)
@@ -24,6 +23,19 @@ export function missingCredential(connection: Connection, scopes: readonly Scope
     {
       hint: `locum credential set ${connection.name} --for ${scopes[0] ?? 'profile:NAME'}`,
     },
+  )
+}
+
+/**
+ * A user's own credential serves nobody who showed no key: a sidecar's default is set by whoever
+ * writes the file, and is no door to it (R28). Throws not_allowed.
+ */
+export function checkCaller(connection: Connection, principal: Principal, scope: Scope): void {
+  if (principal.via !== 'default' || principal.kind !== 'user' || !scope.startsWith('user:')) return
+  throw new LocumError(
+    'not_allowed',
+    `The credential for \`${connection.name}\` (${scope}) is a user's own, and this caller showed no key.`,
+    { hint: "Call with the user's proxy key, or let the default principal be a service." },
   )
 }
 

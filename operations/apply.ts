@@ -15,6 +15,7 @@ const Input = closed({ file: Type.String({ minLength: 1 }), prune: Type.Optional
 
 async function plan(context: Context, { file, prune }: { file: string; prune?: boolean }) {
   const content = await readConfigFile(file, context)
+  for (const note of content.notes) context.warn(note)
   const now = await takeSnapshot(context.store, context.as)
   return { content, steps: planFile(content, now, await findFingerprint(context), prune ?? false) }
 }
@@ -56,10 +57,11 @@ export const checkFile = defineOperation({
 
 /** As `check`, for a data folder that was never used and stays so. */
 export async function checkFileAlone(
-  io: Pick<Context, 'methods' | 'env' | 'readFile'>,
+  io: Pick<Context, 'methods' | 'env' | 'readFile' | 'warn'>,
   file: string,
 ): Promise<Applied> {
   const content = await readConfigFile(file, io)
+  for (const note of content.notes) io.warn(note)
   const steps = planFile(content, NOTHING, undefined, false)
   return { changes: steps.map(({ change }) => change), content }
 }

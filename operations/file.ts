@@ -48,6 +48,8 @@ export interface FileContent {
   readonly principals: readonly DesiredPrincipal[]
   readonly connections: readonly DesiredConnection[]
   readonly credentials: readonly DesiredCredential[]
+  /** What works and had better be otherwise. */
+  readonly notes: readonly string[]
   /** Something that is wrong with what stands there. */
   problem(path: Path, says: string, part?: 'key' | 'value'): Problem
 }
@@ -56,6 +58,7 @@ type Io = Pick<Context, 'methods' | 'env' | 'readFile'>
 
 interface Reading extends Io {
   readonly readText: ReadText
+  note(path: Path, says: string): void
   problem(path: Path, says: string, part?: 'key' | 'value'): void
 }
 
@@ -78,9 +81,14 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
   if (problems.length > 0) throw fileError(file, problems)
 
   const value = (document.value ?? {}) as FileValue
+  const notes: string[] = []
   const reading: Reading = {
     ...io,
     readText: readBeside(file, io.readFile),
+    note: (path, says) => {
+      const { line } = at(path, says)
+      notes.push(`${file}:${line}: ${says}`)
+    },
     problem: (path, says, part) => problems.push(at(path, says, part)),
   }
   checkSite(value, reading)
@@ -99,6 +107,7 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
     principals,
     connections,
     credentials,
+    notes,
     problem: at,
   }
 }
@@ -181,7 +190,7 @@ async function readCredentials(value: FileValue, reading: Reading): Promise<Desi
   const read: DesiredCredential[] = []
   for (const [i, entry] of (value.credentials ?? []).entries()) {
     const path = ['credentials', String(i)]
-    refuseOpenSecrets(value, entry, path, reading)
+    noteOpenSecrets(value, entry, path, reading)
     let sound = true
     const fields = await readFields(entry.fields, reading.env, reading.readText, (within, says) => {
       sound = false
@@ -200,17 +209,15 @@ async function readCredentials(value: FileValue, reading: Reading): Promise<Desi
   return read
 }
 
-/** A secret never stands in the file itself: files are copied, committed and shown. */
-function refuseOpenSecrets(value: FileValue, entry: CredentialEntry, path: Path, reading: Reading): void {
+/** A secret had better not stand in the file itself: files are copied, committed and shown. */
+function noteOpenSecrets(value: FileValue, entry: CredentialEntry, path: Path, reading: Reading): void {
   const used = value.connections?.find(({ name }) => name === entry.connection)
   const rules = used && reading.methods.get(used.auth.method)?.fields
   if (!rules || rules === 'any') return
   for (const [name, written] of Object.entries(entry.fields)) {
     if (!rules[name]?.secret || asSource(written)) continue
-    reading.problem(
-      [...path, 'fields', name],
-      'a secret does not stand in the file: write { env: NAME } or { file: PATH }',
-    )
+    const says = `the secret \`${name}\` stands in the file in clear; { env: NAME } or { file: PATH } keeps it out`
+    reading.note([...path, 'fields', name], says)
   }
 }
 

@@ -9,7 +9,7 @@ import type { Caller } from '../core/words.ts'
 import { isSearched, maskFields, maskHead, removeProxyFields } from './answer.ts'
 import { identify } from './caller.ts'
 import { corsFields, rewriteResponse } from './gateway.ts'
-import { applyEdits, drawsOnAuth, inject, injectionFor, takesCredential } from './injection.ts'
+import { completeHead, drawsOnAuth, injectionFor, takesCredential } from './injection.ts'
 import type { Living } from './live.ts'
 import { checkAllowed, type Found, findRoute } from './reading.ts'
 import { type About, recordOutcome, recordRefusal, recordUse } from './records.ts'
@@ -27,9 +27,6 @@ import type {
   Tunnel,
   WireError,
 } from './wire/message.ts'
-
-/** The status in the audit of a request whose client went before an answer began. */
-const CLIENT_GONE = 499
 
 /**
  * One request, from its head to the last byte of its answer. It is its own handler and its own sink,
@@ -156,21 +153,10 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
         if (this.#original) head.fields = this.#original
         this.#original = head.fields.copy()
       }
-      inject(head.fields, this.#uses, injection)
-      // Compressed and framed-compressed answers cannot be searched for an echo.
-      if (injection.needles) {
-        head.fields.set('Accept-Encoding', 'identity')
-        if (head.upgrade !== undefined) head.fields.delete('sec-websocket-extensions')
-      }
       head.target = this.#base ? this.#base.prefix + path : path
       head.host = candidate.text.slice(candidate.text.indexOf('/') + 2)
       head.minor = 1
-      if (material && route.method.sign) {
-        applyEdits(
-          head.fields,
-          route.method.sign({ config: route.connection.methodConfig, values: material.values }, head),
-        )
-      }
+      completeHead(head, route, this.#uses, injection, material)
       const shown = (this.#base?.shown?.prefix ?? this.#base?.prefix ?? '') + path
       const use = { path: shown, slots: injection.names, credential: material?.credential }
       const spec = specFor(route, candidate, material)
@@ -287,7 +273,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   #makeOwn(head: ResponseHead): void {
     removeProxyFields(head.fields)
     if (this.#entrance === 'gateway' && this.#base) {
-      rewriteResponse(head.fields, {
+      rewriteResponse(head, {
         name: this.#need().route.connection.name,
         base: this.#base,
         target: this.#x.head.target,
@@ -387,12 +373,8 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     try {
       if (this.#used) {
         const ms = this.#room.clock.now() - this.#startedAt
-        recordOutcome(this.#room.audit, about, {
-          status: this.#status || CLIENT_GONE,
-          code,
-          masked: this.#masked,
-          ms,
-        })
+        const outcome = { status: this.#status, code, masked: this.#masked, ms }
+        recordOutcome(this.#room.audit, about, outcome)
       } else if (code) recordRefusal(this.#room.audit, about, code)
     } catch (error) {
       this.#room.onfault(error)

@@ -99,7 +99,7 @@ export interface Answered {
  * Makes an upstream's response, interim or final, one of the gateway: its own CORS, cookies and
  * origin-wide orders go, its Location leads to nowhere else at the gateway.
  */
-export function rewriteResponse(fields: Fields, answered: Answered): void {
+export function rewriteResponse({ status, fields }: ResponseHead, answered: Answered): void {
   const { origin } = answered
   for (let i = fields.names.length - 1; i >= 0; i--) {
     const field = fields.names[i] as string
@@ -110,6 +110,7 @@ export function rewriteResponse(fields: Fields, answered: Answered): void {
       else fields.values[i] = location
     }
   }
+  if (status < 200) return
   fields.set('Content-Security-Policy', 'sandbox')
   fields.set('X-Content-Type-Options', 'nosniff')
   if (origin !== undefined) corsFields(fields, origin)

@@ -6,7 +6,7 @@ import type { Route } from '../core/route.ts'
 import type { SlotUse } from '../core/scan.ts'
 import { headerText } from '../core/slots.ts'
 import type { Caller } from '../core/words.ts'
-import type { Fields } from './wire/message.ts'
+import type { Fields, RequestHead } from './wire/message.ts'
 
 /** Whether this connection's credentials hold anything to put in. */
 export function takesCredential(route: Route): boolean {
@@ -91,7 +91,7 @@ function makeInjection(
  * Puts the values into the fields. `uses` were found in these very fields. Spellings with underscores
  * of what is set are dropped, since many upstreams read them as the same header (R8).
  */
-export function inject(fields: Fields, uses: readonly SlotUse[], injection: Injection): void {
+function inject(fields: Fields, uses: readonly SlotUse[], injection: Injection): void {
   for (let i = 0; i < uses.length; i++)
     fields.values[(uses[i] as SlotUse).index] = injection.slotValues[i] as string
   for (const set of injection.sets) fields.set(set.spelled, set.value)
@@ -107,7 +107,28 @@ export function inject(fields: Fields, uses: readonly SlotUse[], injection: Inje
 }
 
 /** A signature's edits, made last. */
-export function applyEdits(fields: Fields, edits: FieldEdits): void {
+function applyEdits(fields: Fields, edits: FieldEdits): void {
   for (const name of edits.remove ?? []) fields.delete(name.toLowerCase())
   for (const [name, value] of edits.set) fields.set(name, value)
+}
+
+/**
+ * Puts everything into a head whose target and Host are final; signs it last. An answer to one with
+ * secrets is asked for uncompressed, frames of a WebSocket too: else it cannot be searched for echoes.
+ */
+export function completeHead(
+  head: RequestHead,
+  route: Route,
+  uses: readonly SlotUse[],
+  injection: Injection,
+  material: Material | undefined,
+): void {
+  inject(head.fields, uses, injection)
+  if (injection.needles) {
+    head.fields.set('Accept-Encoding', 'identity')
+    if (head.upgrade !== undefined) head.fields.delete('sec-websocket-extensions')
+  }
+  const { method, connection } = route
+  if (material && method.sign)
+    applyEdits(head.fields, method.sign({ config: connection.methodConfig, values: material.values }, head))
 }

@@ -4,6 +4,9 @@ import type { Code, Entrance, LocumError } from '../core/errors.ts'
 import { pathOnly } from '../core/target.ts'
 import type { Principal } from '../core/words.ts'
 
+/** The status in the audit of a request whose client went before an answer began. */
+const CLIENT_GONE = 499
+
 /** What the audit says of any request. */
 export interface About {
   readonly request: string
@@ -42,6 +45,7 @@ export function recordUse(
   )
 }
 
+/** `status`: 0 where no answer began. */
 export function recordOutcome(
   audit: Audit,
   about: About,
@@ -50,7 +54,7 @@ export function recordOutcome(
   audit.recordSoon({
     event: 'outcome',
     request: about.request,
-    status: x.status,
+    status: x.status || CLIENT_GONE,
     code: x.code,
     masked: x.masked || undefined,
     ms: x.ms,

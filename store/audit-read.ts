@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 const BEGUN = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(\d{3})Z-/
@@ -30,6 +30,13 @@ export async function auditFiles(folder: string): Promise<readonly string[]> {
     if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw thrown
   }
+}
+
+/** The size of each file now, in bytes. */
+export async function auditEnds(folder: string): Promise<Map<string, number>> {
+  const files = await auditFiles(folder)
+  const ends = files.map(async (file) => [file, (await stat(join(folder, file))).size] as const)
+  return new Map(await Promise.all(ends))
 }
 
 /** The lines of one file, in constant memory. A last line without a newline is given too. */

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { AuditCheckpoint } from '../core/store.ts'
 import { chainStart, chainStep, splitLine } from './audit-chain.ts'
-import { auditFiles, auditLines, parseRecord } from './audit-read.ts'
+import { type AuditRecord, auditFiles, auditLines, parseRecord } from './audit-read.ts'
 import { isSigned, isSignedStart } from './checkpoints.ts'
 
 /** What is wrong, where, and in words for people. */
@@ -16,6 +16,8 @@ export interface AuditFault {
     | 'missing-file'
     | 'bad-signature'
     | 'unknown-file'
+    | 'row'
+  /** Of the audit; `database` for a row that no record knows. */
   readonly file: string
   /** 1 for the first; where it belongs to a line. */
   readonly line?: number
@@ -30,12 +32,14 @@ const FIRST_CHECKPOINT = 5_000
  * were exported before: several for one file are all held). Finds an edit, a deletion, a reordering,
  * a cut tail, a missing or added file and a forged checkpoint. Not found: a cut that leaves all that
  * a checkpoint covers, where the process was killed within the second before its next one.
- * At most one fault a line; after a broken link the chain is followed anew from that line.
+ * At most one fault a line; after a broken link the chain is followed anew from that line. `each` is
+ * given all records, a file's in their order.
  */
 export async function verifyAudit(
   folder: string,
   checkpoints: readonly AuditCheckpoint[],
   publicKey: KeyObject | string,
+  each: (record: AuditRecord) => void = () => {},
 ): Promise<readonly AuditFault[]> {
   const key = typeof publicKey === 'string' ? createPublicKey(publicKey) : publicKey
   const faults: AuditFault[] = []
@@ -54,7 +58,7 @@ export async function verifyAudit(
   for (const file of files) {
     const known = signed.get(file)
     signed.delete(file)
-    faults.push(...(await verifyFile(folder, file, known, key)))
+    faults.push(...(await verifyFile(folder, file, known, key, each)))
   }
   for (const [file, [checkpoint]] of signed) {
     const records = `${checkpoint?.records} record${checkpoint?.records === 1 ? '' : 's'}`
@@ -68,6 +72,7 @@ async function verifyFile(
   file: string,
   checkpoints: readonly AuditCheckpoint[] | undefined,
   key: KeyObject,
+  each: (record: AuditRecord) => void,
 ): Promise<AuditFault[]> {
   const faults: AuditFault[] = []
   const hashes = new Map(checkpoints?.map((each) => [each.records, each.hash]))
@@ -91,6 +96,7 @@ async function verifyFile(
       before = chainStart(String(record.site), file)
       if (isSignedStart(before, record.signature, key)) first = Date.parse(record.at)
     }
+    each({ file, line, text, whole, record })
     last = Date.parse(record.at)
     const follows = before === undefined || chainStep(before, split.record) === split.hash
     if (record.seq !== line)

@@ -94,7 +94,8 @@ export class AuditFile implements Audit {
   }
 
   record(entry: AuditEntry): void {
-    this.#append([this.#line(entry)])
+    // The database syncs its commits: a change must not outlive what the audit says of it.
+    this.#append([this.#line(entry)], entry.event === 'rows')
   }
 
   recordSoon(entry: AuditEntry): void {
@@ -177,7 +178,7 @@ export class AuditFile implements Audit {
   }
 
   /** What waits and then `lines`, in one write. On failure the file and the chain are as before. */
-  #append(lines: readonly string[]): void {
+  #append(lines: readonly string[], synced = this.#options.durability === 'disk'): void {
     if (this.#closed) throw notRecorded()
     if (this.#unsynced !== undefined) {
       const cause = this.#unsynced
@@ -208,7 +209,7 @@ export class AuditFile implements Audit {
       this.#grown = true
       this.#onGrown()
     }
-    if (this.#options.durability === 'disk' && lines.length > 0) this.#syncNow(open)
+    if (synced && lines.length > 0) this.#syncNow(open)
     else this.#syncing ??= this.#syncLater()
   }
 

@@ -33,7 +33,7 @@ export function connectionRows(session: Session): Pick<Store, ConnectionMethods>
         const before = await checkedRow(db, connection.name)
         const { name, managedBy, ...rest } = connection
         const { version: _, ...definition } = rest as Definition & { version?: number }
-        const row = stamps.add('connections', {
+        const row = session.stamp('connections', {
           name,
           definition: JSON.stringify(definition),
           managed_by: column(managedBy),
@@ -47,13 +47,20 @@ export function connectionRows(session: Session): Pick<Store, ConnectionMethods>
 
     removeConnection: (as, name) =>
       session.write(as, async (db) => {
-        const unbound = await db.deleteFrom('bindings').where('connection', '=', name).executeTakeFirst()
-        if (unbound.numDeletedRows > 0n) await announce(db, 'binding', name)
+        const unbound = await db
+          .deleteFrom('bindings')
+          .where('connection', '=', name)
+          .returning(['connection', 'scope'])
+          .execute()
+        for (const row of unbound) session.removed('bindings', row)
+        if (unbound.length > 0) await announce(db, 'binding', name)
         const { numDeletedRows } = await db
           .deleteFrom('connections')
           .where('name', '=', name)
           .executeTakeFirst()
-        if (numDeletedRows > 0n) await announce(db, 'connection', name)
+        if (numDeletedRows === 0n) return
+        session.removed('connections', { name })
+        await announce(db, 'connection', name)
       }),
   }
 }

@@ -36,7 +36,7 @@ export function credentialRows(session: Session): Pick<Store, CredentialMethods>
   /** What is sealed stays as it is, and so does the version. */
   async function amend(db: Database, id: string, columns: Partial<CredentialRow>): Promise<void> {
     const { stamp: _, ...row } = await existing(db, id)
-    const next = stamps.add('credentials', { ...row, ...columns })
+    const next = session.stamp('credentials', { ...row, ...columns })
     await db.updateTable('credentials').set(next).where('id', '=', id).execute()
     await announce(db, 'credential', id)
   }
@@ -58,7 +58,7 @@ export function credentialRows(session: Session): Pick<Store, CredentialMethods>
       session.write(as, async (db) => {
         const before = await checkedRow(db, credential.id)
         if (credential.version !== (before?.version ?? 0) + 1) throw lost('credential', credential.id)
-        const row = stamps.add('credentials', credentialColumns(credential))
+        const row = session.stamp('credentials', credentialColumns(credential))
         if (before) await db.updateTable('credentials').set(row).where('id', '=', row.id).execute()
         else await db.insertInto('credentials').values(row).execute()
         await announce(db, 'credential', row.id)
@@ -76,11 +76,14 @@ export function credentialRows(session: Session): Pick<Store, CredentialMethods>
         const unbound = await db
           .deleteFrom('bindings')
           .where('credential', '=', id)
-          .returning('connection')
+          .returning(['connection', 'scope'])
           .execute()
+        for (const row of unbound) session.removed('bindings', row)
         for (const name of new Set(unbound.map((row) => row.connection))) await announce(db, 'binding', name)
         const { numDeletedRows } = await db.deleteFrom('credentials').where('id', '=', id).executeTakeFirst()
-        if (numDeletedRows > 0n) await announce(db, 'credential', id)
+        if (numDeletedRows === 0n) return
+        session.removed('credentials', { id })
+        await announce(db, 'credential', id)
       }),
 
     async bindings(as, connection) {
@@ -101,7 +104,7 @@ export function credentialRows(session: Session): Pick<Store, CredentialMethods>
         if (!connection) {
           throw new LocumError('bad_request', `There is no connection ${JSON.stringify(binding.connection)}.`)
         }
-        const row = stamps.add('bindings', {
+        const row = session.stamp('bindings', {
           connection: binding.connection,
           scope: binding.scope as string,
           credential: binding.credential,
@@ -121,7 +124,9 @@ export function credentialRows(session: Session): Pick<Store, CredentialMethods>
           .where('connection', '=', connection)
           .where('scope', '=', scope)
           .executeTakeFirst()
-        if (numDeletedRows > 0n) await announce(db, 'binding', connection)
+        if (numDeletedRows === 0n) return
+        session.removed('bindings', { connection, scope })
+        await announce(db, 'binding', connection)
       }),
 
     async bound(as, connection, scopes) {

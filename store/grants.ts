@@ -28,7 +28,7 @@ export function grantRows(session: Session): Pick<Store, 'grant' | 'intend' | 'r
   }
 
   async function put(db: Database, columns: Omit<GrantRow, 'stamp'>): Promise<void> {
-    const row = stamps.add('grants', columns)
+    const row = session.stamp('grants', columns)
     await db
       .insertInto('grants')
       .values(row)

@@ -8,6 +8,8 @@ import { auditSigningKey, type CheckpointedAudit, openAudit } from './checkpoint
 import { Keyring, makeDataKey, type Random } from './keyring.ts'
 import { findMasterKey } from './master-key.ts'
 import { isCurrent, migrate } from './migrations/migrate.ts'
+import { openRowJournal } from './row-journal.ts'
+import { readMarks } from './row-marks.ts'
 import { makeSealer } from './sealing.ts'
 import { type Connections, openSqlite } from './sqlite.ts'
 import { type OnTampered, Stamps } from './stamps.ts'
@@ -32,6 +34,8 @@ export interface OpenStore {
   readonly store: Store
   readonly sealer: Sealer
   readonly audit: CheckpointedAudit
+  /** Every stamped row that is there: `TABLE/ID` → its mark, to be held against the audit. */
+  rowMarks(): Promise<ReadonlyMap<string, string>>
   /** Ends the audit with its last checkpoint and closes the database. */
   close(): Promise<void>
 }
@@ -49,7 +53,10 @@ export async function openStore(options: OpenOptions): Promise<OpenStore> {
   try {
     const keyring = await openKeyring(connections, { data, env, clock, random })
     const owner = random(16).toString('hex')
-    const store = makeStore({ connections, stamps: new Stamps(keyring, onTampered), clock, owner })
+    const stamps = new Stamps(keyring, onTampered)
+    let opened: CheckpointedAudit | undefined
+    const journal = openRowJournal(() => opened, clock)
+    const store = makeStore({ connections, stamps, clock, journal, owner })
     const site = await store.site()
     const sealer = makeSealer(keyring, random)
     const signingKey = await auditSigningKey(store, sealer)
@@ -60,6 +67,8 @@ export async function openStore(options: OpenOptions): Promise<OpenStore> {
       signingKey,
       clock,
     )
+    opened = audit
+    const rowMarks = () => readMarks(connections.reads, stamps)
     const close = async () => {
       try {
         await audit.close()
@@ -67,7 +76,7 @@ export async function openStore(options: OpenOptions): Promise<OpenStore> {
         await store.close()
       }
     }
-    return { store, sealer, audit, close }
+    return { store, sealer, audit, rowMarks, close }
   } catch (thrown) {
     await connections.close()
     throw thrown

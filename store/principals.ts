@@ -41,7 +41,7 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
     putPrincipal: (as, record) =>
       session.write(as, async (db) => {
         const before = await checkedRow(db, record.id)
-        const row = stamps.add('principals', {
+        const row = session.stamp('principals', {
           id: record.id,
           kind: record.kind,
           profile: column(record.profile),
@@ -61,9 +61,11 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
 
     removePrincipal: (as, id) =>
       session.write(as, async (db) => {
-        await removeKeys(db, id)
+        await removeKeys(session, db, id)
         const { numDeletedRows } = await db.deleteFrom('principals').where('id', '=', id).executeTakeFirst()
-        if (numDeletedRows > 0n) await announce(db, 'principal', id)
+        if (numDeletedRows === 0n) return
+        session.removed('principals', { id })
+        await announce(db, 'principal', id)
       }),
 
     async keys(as, principal) {
@@ -83,7 +85,7 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
         if (!(await checkedRow(db, key.principal))) {
           throw new LocumError('bad_request', `There is no principal ${JSON.stringify(key.principal)}.`)
         }
-        const row = stamps.add('proxy_keys', {
+        const row = session.stamp('proxy_keys', {
           hash: key.hash,
           principal: key.principal,
           created_at: key.createdAt,
@@ -101,7 +103,7 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
         await announce(db, 'key', key.hash)
       }),
 
-    removeKeys: (as, principal, hash) => session.write(as, (db) => removeKeys(db, principal, hash)),
+    removeKeys: (as, principal, hash) => session.write(as, (db) => removeKeys(session, db, principal, hash)),
 
     async keyHolder(as, hash) {
       demandAdmin(as)
@@ -115,11 +117,14 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
   }
 }
 
-async function removeKeys(db: Database, principal: string, hash?: string): Promise<number> {
+async function removeKeys(session: Session, db: Database, principal: string, hash?: string): Promise<number> {
   let removal = db.deleteFrom('proxy_keys').where('principal', '=', principal)
   if (hash !== undefined) removal = removal.where('hash', '=', hash)
   const gone = await removal.returning('hash').execute()
-  for (const row of gone) await announce(db, 'key', row.hash)
+  for (const row of gone) {
+    session.removed('proxy_keys', row)
+    await announce(db, 'key', row.hash)
+  }
   return gone.length
 }
 

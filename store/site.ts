@@ -32,7 +32,7 @@ export function siteRows(
     setSite: (as, { url, contact }) =>
       session.write(as, async (db) => {
         const { stamp: _, ...row } = await siteRow(db)
-        const next = stamps.add('site', { ...row, url: column(url), contact: column(contact) })
+        const next = session.stamp('site', { ...row, url: column(url), contact: column(contact) })
         await db.updateTable('site').set(next).where('id', '=', row.id).execute()
         await announce(db, 'site', row.id)
       }),
@@ -47,7 +47,7 @@ export function siteRows(
       session.write(as, async (db) => {
         const there = await vaultRow(db, name)
         if (there) return parseVaultItem(stamps.check('certificates', name, there))
-        const row = stamps.add('certificates', {
+        const row = session.stamp('certificates', {
           name,
           version: 1,
           sealed: sealedText(item.sealed),

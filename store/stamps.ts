@@ -12,7 +12,8 @@ export type OnTampered = (table: StampedTable, id: string) => void
 /**
  * Seals rows that hold no secret of their own but decide where one goes: HMAC-SHA-256 over table and
  * columns, under a key derived from a data key. Whoever has only the database can make none.
- * A row that is deleted, or put back whole from an earlier time, is not found here.
+ * A row that is deleted, or put back whole from an earlier time, is not found here but by the audit
+ * (row-history.ts).
  */
 export class Stamps {
   readonly #keyring: Keyring
@@ -31,7 +32,7 @@ export class Stamps {
 
   /** The row as it is. Throws internal where it does not carry the seal of its own content. */
   check<R extends Row>(table: StampedTable, id: string, row: R): R {
-    if (this.#holds(table, row)) return row
+    if (this.holds(table, row)) return row
     throw new LocumError(
       'internal',
       `The row ${JSON.stringify(id)} in ${table} does not carry this site's seal: it was changed outside Locum.`,
@@ -43,13 +44,14 @@ export class Stamps {
   keep<R extends Row>(table: StampedTable, rows: readonly R[], id: (row: R) => string): R[] {
     return rows.filter((row) => {
       if (!this.#onTampered) return this.check(table, id(row), row)
-      if (this.#holds(table, row)) return true
+      if (this.holds(table, row)) return true
       this.#onTampered(table, id(row))
       return false
     })
   }
 
-  #holds(table: StampedTable, row: Row): boolean {
+  /** Whether the row carries the seal of its own content. */
+  holds(table: StampedTable, row: Row): boolean {
     const [id, digest, ...more] = String(row.stamp).split(':')
     const key = this.#keyring.find(id as string)
     if (!key || digest === undefined || more.length > 0) return false

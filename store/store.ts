@@ -6,6 +6,7 @@ import { credentialRows } from './credentials.ts'
 import { grantRows } from './grants.ts'
 import { leaseRows } from './leases.ts'
 import { principalRows } from './principals.ts'
+import type { RowJournal } from './row-journal.ts'
 import { Session } from './session.ts'
 import { siteRows } from './site.ts'
 import type { Stamps } from './stamps.ts'
@@ -20,13 +21,15 @@ export interface StoreParts {
   }
   readonly stamps: Stamps
   readonly clock: Clock
+  /** Told of every stamped row that is written. */
+  readonly journal: RowJournal
   /** This opening's own random name, for its leases. */
   readonly owner: string
 }
 
 /** The store over an open database whose tables are up to date. */
-export function makeStore({ connections, stamps, clock, owner }: StoreParts): Store {
-  const session = new Session(connections, stamps, clock)
+export function makeStore({ connections, stamps, clock, journal, owner }: StoreParts): Store {
+  const session = new Session(connections, stamps, clock, journal)
   const closing = new AbortController()
   const store: Store = {
     ...siteRows(session),

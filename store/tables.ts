@@ -18,6 +18,7 @@ export interface Tables {
   leases: LeaseRow
   changes: ChangeRow
   audit_checkpoints: CheckpointRow
+  row_writes: RowWriteRow
 }
 
 export type Database = Kysely<Tables>
@@ -150,4 +151,10 @@ export interface CheckpointRow {
   at: number
   final: number
   signature: string
+}
+
+/** The one row says the number of the last transaction that wrote stamped rows. */
+export interface RowWriteRow {
+  id: number
+  number: number
 }

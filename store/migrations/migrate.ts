@@ -3,10 +3,12 @@ import { DEFAULT_MIGRATION_TABLE, Migrator } from 'kysely/migration'
 import { LocumError } from '../../core/errors.ts'
 import type { Database } from '../tables.ts'
 import { first } from './0001-first.ts'
+import { rowWrites } from './0002-row-writes.ts'
 
 /** In order; names are never changed once released. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-first': first,
+  '0002-row-writes': rowWrites,
 }
 
 /**

@@ -6,6 +6,9 @@ import t from 'tap'
 import { isProxyKey } from '../../core/proxy-key.ts'
 import { openShell, startProgram } from './kit.ts'
 
+// Programs of their own start here, on machines that may be busy.
+t.setTimeout(120_000)
+
 const ANY = ['--proxy', '127.0.0.1:0', '--console', '127.0.0.1:0']
 const FILE = `
 principals: [{ id: billing, kind: service }]
@@ -153,16 +156,4 @@ t.test('a following tail shows what other processes record, until it is stopped'
   t.equal(tail.said.out.split('ada').length, 2, 'each record once')
   tail.child.kill('SIGINT')
   t.same(await tail.ended(), { code: 0, signal: null })
-})
-
-t.test('the demo holds all that it claims, and leaves nothing behind', async (t) => {
-  const folder = t.testdir()
-  const demo = startProgram(t, ['demo', '--once'], { TMPDIR: folder })
-  t.same(await demo.ended(), { code: 0, signal: null })
-  t.match(demo.said.out, /All of it held\.\n$/)
-  t.equal(demo.said.out.split('✓').length - 1, 15)
-  t.notMatch(demo.said.out, /✗|demo_|lcm_/)
-  t.equal(demo.said.err, '')
-  const { readdirSync } = await import('node:fs')
-  t.same(readdirSync(folder), [])
 })

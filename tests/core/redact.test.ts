@@ -245,6 +245,8 @@ t.test('holds back only a suffix that could begin a secret, and no more of it', 
       form.subarray(0, form.length - 1),
       form.subarray(0, 5),
       Buffer.concat([form.subarray(0, 4), form.subarray(0, 3)]),
+      // Whole, it waits for nothing.
+      form,
     ]
     for (const tail of tails) {
       const bytes = Buffer.concat([Buffer.from('data: '), tail])
@@ -253,7 +255,7 @@ t.test('holds back only a suffix that could begin a secret, and no more of it', 
         const suffix = bytes.subarray(bytes.length - length)
         if (forms.some((one) => one.length > length && one.subarray(0, length).equals(suffix))) open = length
       }
-      t.ok(open > 0)
+      if (tail.length < form.length) t.ok(open > 0)
       t.equal(new StreamMask(needles).push(Buffer.from(bytes))?.length, bytes.length - open)
     }
   }

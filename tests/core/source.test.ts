@@ -1,5 +1,12 @@
 import t from 'tap'
-import { checkPlaintext, checkUse, checkWildcard, missingCredential, scopesFor } from '../../core/source.ts'
+import {
+  checkCaller,
+  checkPlaintext,
+  checkUse,
+  checkWildcard,
+  missingCredential,
+  scopesFor,
+} from '../../core/source.ts'
 import type { Connection, Credential, Scope } from '../../core/words.ts'
 import { makeConnection, makeCredential, makePrincipal, refusal, to, verdict } from './kit.ts'
 
@@ -123,4 +130,20 @@ t.test('no secret goes over plain http unless the connection says so (R3)', asyn
     verdict(() => checkPlaintext(plain, HERE)),
     'fine',
   )
+})
+
+t.test("a user's own credential serves no caller without a key (R28)", async (t) => {
+  const connection = makeConnection()
+  const caller = (via: 'key' | 'default', kind: 'user' | 'service') => ({
+    ...makePrincipal(),
+    id: 'ada',
+    kind,
+    via,
+  })
+  t.doesNotThrow(() => checkCaller(connection, caller('key', 'user'), 'user:ada'))
+  t.doesNotThrow(() => checkCaller(connection, caller('default', 'service'), 'user:ada'))
+  for (const scope of ['shared', 'profile:sales'] as const) {
+    t.doesNotThrow(() => checkCaller(connection, caller('default', 'user'), scope))
+  }
+  t.throws(() => checkCaller(connection, caller('default', 'user'), 'user:ada'), { code: 'not_allowed' })
 })

@@ -194,6 +194,12 @@ t.test('never dials one host where another was judged', { skip: confusion.skip }
   t.ok(passed > 0, 'some of them only name the allowed host, in an odd spelling')
 })
 
+t.test('says of user information what it is, and not what it says', async (t) => {
+  const error = refusal(() => parseAbsolute('http://ada:sk_live_marked@a.example/', undefined))
+  t.match(error.detail, 'user information')
+  t.notMatch(`${error.message} ${error.hint}`, 'sk_live_marked')
+})
+
 t.test('a tunnel has a host and a port, and its Host says the same', async (t) => {
   t.same(parseConnect('a.example:443', 'a.example:443'), { host: 'a.example', port: 443 })
   t.same(parseConnect('A.example:443', 'a.example'), { host: 'a.example', port: 443 })

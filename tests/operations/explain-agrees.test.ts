@@ -82,6 +82,7 @@ const HEADERS: readonly (readonly string[])[] = [
   ['X-Plain: {{mustache}}'],
   [`Authorization: Basic ${Buffer.from('<<$Auth.Username>>:<<$Auth.Password>>').toString('base64')}`],
   ['Locum-Connection: twin-b', 'X-Api-Key: {{$Auth.API_Key}}'],
+  ['Locum-Other: {{$Auth.API_Key}}'],
 ]
 
 /** Status and code of what Locum answers to a request of its own. */
@@ -101,6 +102,9 @@ function ask(port: number, lines: readonly string[]): Promise<{ status: number; 
     socket.write([...lines, 'Connection: close', '', ''].join('\r\n'))
   })
 }
+
+// A thousand requests, on machines that may be busy.
+t.setTimeout(120_000)
 
 t.test('what is explained is what happens', async (t) => {
   const site = await startSite(t, FILE)

@@ -296,3 +296,15 @@ t.test('equal secrets have different fingerprints', async (t) => {
   t.match(one?.fingerprint, /^[0-9a-f]{64}$/)
   t.not(one?.fingerprint, other?.fingerprint)
 })
+
+t.test('a secret that stands in the file in clear is taken, and noted without its value', async (t) => {
+  const { apply, warnings, fieldsOf } = await openDesk(t)
+  await apply(`connections:
+  - { name: api, destinations: [https://api.example], auth: { method: api-key }, source: shared }
+credentials:
+  - { connection: api, for: shared, fields: { apiKey: a-secret-in-clear } }
+`)
+  t.same(await fieldsOf('api', 'shared'), { apiKey: 'a-secret-in-clear' })
+  t.match(warnings, [/:4: the secret `apiKey` stands in the file in clear/])
+  t.notMatch(warnings.join(), 'a-secret-in-clear')
+})

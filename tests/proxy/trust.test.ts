@@ -1,11 +1,11 @@
 import { writeSync } from 'node:fs'
-import t from 'tap'
-import type { AuthMethod } from '../../core/auth-method.ts'
+import t, { type Test } from 'tap'
 import { LocumError } from '../../core/errors.ts'
 import type { Store } from '../../core/store.ts'
 import { ASKS, connectionTo, startEchoSite } from '../kit/echo-site.ts'
 import { askBy, ENTRANCES, openTunnel, sendBy } from '../kit/raw.ts'
 import { startSite } from '../kit/site.ts'
+import { signatureOf, startTokenEndpoint, tokenMethod } from '../kit/token-method.ts'
 import { startUpstream } from '../kit/upstream.ts'
 
 t.test(
@@ -87,63 +87,58 @@ t.test('a use that cannot be recorded does not happen', async (t) => {
   t.strictSame(await site.verify(), [])
 })
 
-/** Acquires `token-1`, `token-2`…, each for as long as the upstream takes it, and signs what it sends. */
-function tokenMethod(): AuthMethod & { acquired: number } {
-  const method: AuthMethod & { acquired: number } = {
-    id: 'test-token',
-    title: 'Tokens of the test',
-    fields: { seed: { title: 'Seed', secret: true, required: true } },
-    variables: ['Token'],
-    configKeys: [],
-    acquired: 0,
-    values: ({ grant }) => ({ values: { Token: grant?.values.token ?? null }, plain: [] }),
-    inject: () => [['Authorization', 'Bearer {{$Auth.Token}}']],
-    async acquire({ fields }) {
-      await new Promise((resolve) => setImmediate(resolve))
-      return { values: { token: `${fields.seed}-token-${++method.acquired}` } }
-    },
-    sign: (_input, head) => ({ set: [['X-Signed', `${head.method} ${head.target} ${head.host}`]] }),
-    challenge: (_config, { status }) => (status === 401 ? 'renew' : undefined),
-  }
-  return method
-}
-
-t.test('a 401 to a credential that can be renewed renews it once and repeats the request once', async (t) => {
-  let valid = 1
+/** A site whose connection uses tokens, and an upstream that takes the one that `takes` says. */
+async function startTokenSite(t: Test, takes: (tokens: readonly string[]) => string | undefined) {
+  const endpoint = await startTokenEndpoint(t)
   const upstream = await startUpstream(t, {
     serve: (request, response) => {
-      const fine = request.headers.authorization === `Bearer seed-of-it-token-${valid}`
+      const { authorization, host } = request.headers
+      const token = takes(endpoint.tokens)
+      const head = { method: request.method as string, host, target: request.url as string }
+      const signed = request.headers['x-signature'] === signatureOf(String(token), head)
       request.resume()
       request.on('end', () => {
-        response.writeHead(fine ? 200 : 401, { 'X-Echo': request.headers.authorization })
-        response.end(`signed ${request.headers['x-signed']}`)
+        response.writeHead(authorization === `Bearer ${token}` && signed ? 200 : 401, {
+          'X-Echo': authorization,
+        })
+        response.end()
       })
     },
   })
-  const method = tokenMethod()
   const site = await startSite(
     t,
     {
       principals: [{ id: 'ada' }],
-      connections: [connectionTo(upstream, { auth: { method: 'test-token' } })],
-      credentials: [{ connection: 'echo', for: 'shared', fields: { seed: 'seed-of-it' } }],
+      connections: [connectionTo(upstream, { auth: { method: 'token', url: endpoint.url } })],
+      credentials: [
+        {
+          connection: 'echo',
+          for: 'shared',
+          fields: { clientId: 'locum', clientSecret: 'secret-of-the-client' },
+        },
+      ],
     },
-    { methods: [method] },
+    { methods: [tokenMethod] },
   )
-  const goal = { ...upstream, name: 'echo' }
+  return { endpoint, upstream, site, goal: { ...upstream, name: 'echo' } }
+}
+
+t.test('a 401 to a credential that can be renewed renews it once and repeats the request once', async (t) => {
+  /** Which of the tokens is in force, from 1. */
+  let valid = 1
+  const { endpoint, upstream, site, goal } = await startTokenSite(t, (tokens) => tokens[valid - 1])
   for (const entrance of ENTRANCES) {
     const before = upstream.requests.length
     const first = await askBy(t, site, entrance, goal, { path: '/x?y=1' })
-    t.equal(first.status, 200, entrance)
-    t.equal(first.body, `signed GET /x?y=1 ${upstream.authority}`, 'what is signed is the final head')
+    t.equal(first.status, 200, `${entrance}: what is signed is the final head`)
     t.match(first.headers['x-echo'], /^Bearer \*+$/)
     t.equal(upstream.requests.length, before + 1)
     valid++
     const second = await askBy(t, site, entrance, goal)
     t.equal(second.status, 200, `${entrance}: renewed`)
     t.equal(upstream.requests.length, before + 3, 'asked twice')
-    t.equal(method.acquired, valid)
-    t.match(second.headers['x-echo'], /^Bearer \*+$/)
+    t.equal(endpoint.asked.length, valid)
+    t.match(second.headers['x-echo'], /^Bearer \*+$/, 'the new one is masked')
   }
   const uses = (await site.audit()).filter(({ event }) => event === 'use')
   t.equal(uses.length, upstream.requests.length, 'each of the two is in the audit')
@@ -151,7 +146,7 @@ t.test('a 401 to a credential that can be renewed renews it once and repeats the
   valid++
   const all = await Promise.all(Array.from({ length: 10 }, () => askBy(t, site, 'forward', goal)))
   t.ok(all.every(({ status }) => status === 200))
-  t.equal(method.acquired, valid, 'once however many ask')
+  t.equal(endpoint.asked.length, valid, 'once however many ask')
 
   valid++
   const post = await askBy(t, site, 'forward', goal, { method: 'POST', body: 'b' })
@@ -164,36 +159,21 @@ t.test('a 401 to a credential that can be renewed renews it once and repeats the
   t.equal(upstream.requests.length, before + 2)
 })
 
-t.test('a renewal that fails is told as such, and what comes later is tried again', async (t) => {
-  const upstream = await startUpstream(t, {
-    serve: (request, response) => {
-      response.writeHead(request.headers.authorization?.endsWith('-2') ? 200 : 401).end()
-    },
-  })
-  const method = tokenMethod()
-  const { acquire } = method
-  let away = false
-  method.acquire = (input, io) => {
-    if (away) throw new Error(`cannot be had with ${input.fields.seed}`)
-    return (acquire as NonNullable<typeof acquire>)(input, io)
+t.test('what cannot be acquired is told as such, and is tried again', async (t) => {
+  const { endpoint, upstream, site, goal } = await startTokenSite(t, (tokens) => tokens.at(-1))
+  for (const [status, code, told] of [
+    [500, 'refresh_failed', 502],
+    [400, 'reauthorization_required', 424],
+  ] as const) {
+    endpoint.status = status
+    for (const entrance of ENTRANCES) {
+      const response = await askBy(t, site, entrance, goal)
+      t.equal(response.status, told, entrance)
+      t.equal(JSON.parse(response.body).code, code)
+      t.notMatch(response.body, 'secret-of-the-client')
+    }
   }
-  const site = await startSite(
-    t,
-    {
-      principals: [{ id: 'ada' }],
-      connections: [connectionTo(upstream, { auth: { method: 'test-token' } })],
-      credentials: [{ connection: 'echo', for: 'shared', fields: { seed: 'seed-of-it' } }],
-    },
-    { methods: [method] },
-  )
-  const goal = { ...upstream, name: 'echo' }
-  away = true
-  const none = await askBy(t, site, 'forward', goal)
-  t.equal(none.status, 502)
-  t.equal(JSON.parse(none.body).code, 'refresh_failed')
-  t.notMatch(none.body, 'seed-of-it', 'what was thrown stays inside')
   t.equal(upstream.bytes.length, 0)
-  away = false
-  const response = await askBy(t, site, 'forward', goal)
-  t.equal(response.status, 200)
+  endpoint.status = 200
+  t.equal((await askBy(t, site, 'forward', goal)).status, 200)
 })

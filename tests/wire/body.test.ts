@@ -92,6 +92,7 @@ t.test('refuses chunks that can be read in two ways, however they are cut', asyn
     '5\r\nhelloX\r\n',
     '5\r\nhello\n0\r\n\r\n',
     '5\r\nhello\r0\r\n\r\n',
+    '5\r\nhelloX\n0\r\n\r\n',
     '5\r\nhello0\r\n\r\n',
     '1234567890abcdef\r\n',
     'fffffffffffffff\r\n',

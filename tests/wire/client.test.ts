@@ -306,6 +306,15 @@ t.test('stops sending a body that was refused', async (t) => {
   t.same([upstream.idle, upstream.closed], [0, 1], 'and does not use the connection again')
 })
 
+t.test('stops sending it before the refusal itself is whole', async (t) => {
+  const source = new Source()
+  const upstream = await connect(t, [OK.replace('200', '413').slice(0, -1)])
+  const told = new Told()
+  upstream.connection.send({ ...HEAD, method: 'POST', chunked: true }, source, told)
+  await eventually(() => told.text === 'o', 'half of the refusal')
+  t.equal(source.discarded, true)
+})
+
 t.test('goes on sending a body beside a response that took it', async (t) => {
   const source = new Source()
   const upstream = await connect(t, ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n'])

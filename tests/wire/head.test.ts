@@ -9,6 +9,7 @@ import {
   readResponseHead,
 } from '../../proxy/wire/h1/head-reader.ts'
 import { NONE, writeRequestHead, writeResponseHead, writeTrailers } from '../../proxy/wire/h1/head-writer.ts'
+import { nameOf } from '../../proxy/wire/h1/names.ts'
 import { LIMITS, limitsWith } from '../../proxy/wire/limits.ts'
 import { Fields, type RequestHead, type WireError } from '../../proxy/wire/message.ts'
 import { faultOf } from './kit.ts'
@@ -83,6 +84,13 @@ t.test(
     t.same(pairs(response()), ['X=v'])
   },
 )
+
+t.test('remembers how names are spelled, but no long ones', async (t) => {
+  t.equal(nameOf('X-Some-Thing'), nameOf('X-Some-Thing'))
+  t.match(nameOf('X-Some-Thing'), { spelled: 'X-Some-Thing', lower: 'x-some-thing' })
+  const long = `X-${'a'.repeat(63)}`
+  t.not(nameOf(long), nameOf(long))
+})
 
 t.test('ignores an offer to go on in another HTTP', async (t) => {
   const upgrade = (protocols: string) =>

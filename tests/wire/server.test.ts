@@ -360,6 +360,35 @@ t.test('answers once, and says so where it is tried again', async (t) => {
   t.ok(faultOf(() => exchange.takeOver(answer(101))))
 })
 
+t.test('sends no answer that the client would take for something else', async (t) => {
+  const server = await serve(t, () => {})
+  const [plain, tunnel] = [await server.client(), await server.client()]
+  plain.send(GET)
+  tunnel.send('CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n')
+  await eventually(() => server.exchanges.length === 2, 'both requests')
+  for (const exchange of server.exchanges) {
+    const connect = exchange.head.method === 'CONNECT'
+    t.equal(
+      faultOf(() => exchange.sendWhole(answer(connect ? 200 : 101), 'x')),
+      'cancelled',
+    )
+    t.equal(
+      faultOf(() => exchange.sendHead(answer(connect ? 204 : 100))),
+      'cancelled',
+    )
+    t.equal(
+      faultOf(() => exchange.takeOver(answer(connect ? 403 : 200))),
+      'cancelled',
+    )
+    t.equal(
+      faultOf(() => exchange.sendInformational(answer(connect ? 101 : 200))),
+      'cancelled',
+    )
+    exchange.sendWhole(answer(403), 'no')
+  }
+  for (const client of [plain, tunnel]) t.match(await client.until('no'), /^HTTP\/1\.1 403 /)
+})
+
 t.test('breaks a body off that is not what its head said', async (t) => {
   const server = await serve(t, (exchange) => {
     const sink = exchange.sendHead(answer(200, 5))

@@ -102,6 +102,7 @@ t.test('sends one request or none for every byte at every seam of Transfer-Encod
   const gadgets: string[] = []
   for (let byte = 0; byte < 256; byte++) {
     const char = String.fromCharCode(byte)
+    if (/[0-9A-Za-z]/.test(char)) continue
     gadgets.push(`${char}Transfer-Encoding: chunked`, `Transfer-Encoding${char}: chunked`)
     gadgets.push(
       `Transfer-Encoding:${char}chunked`,

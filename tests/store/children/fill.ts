@@ -1,4 +1,4 @@
-/** Writes to the store and the audit of argv[2] until neither takes more, and says in JSON how each refused. */
+/** Writes to the store, then the audit of argv[2] until neither takes more, and says in JSON how each refused. */
 import { SYSTEM } from '../../../core/words.ts'
 import { openStore } from '../../../store/open.ts'
 
@@ -6,8 +6,8 @@ const { audit, store } = await openStore({ data: process.argv[2] as string })
 const contact = 'x'.repeat(20_000)
 const refusals: Record<string, unknown> = {}
 for (const [name, write] of [
-  ['audit', async () => audit.record({ event: 'start', version: contact, node: '24' })],
   ['store', () => store.setSite(SYSTEM, { contact })],
+  ['audit', async () => audit.record({ event: 'start', version: contact, node: '24' })],
 ] as const) {
   let written = 0
   try {
