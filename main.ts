@@ -191,11 +191,17 @@ function addressOfUrl(text: string): { address: string; port: number } {
   return { address: bare(hostname), port: Number(port) }
 }
 
-/** A fault for the operator's log: codes and texts of our own, a stack for what nobody expected. */
+/**
+ * A fault for the operator's log: our own codes and texts, and of what nobody expected its class, its
+ * code and where it was thrown. Its message is left out, since it may quote what was sent.
+ */
 function faultLine(error: unknown): string {
   if (error instanceof LocumError) {
     const { cause } = error
-    return cause instanceof Error ? `${error.message} (${cause.stack ?? cause.message})` : error.message
+    return cause === undefined ? error.message : `${error.message} (${faultLine(cause)})`
   }
-  return error instanceof Error ? (error.stack ?? error.message) : 'something that is no error was thrown'
+  if (!(error instanceof Error)) return 'something that is no error was thrown'
+  const { code } = error as NodeJS.ErrnoException
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
+  return [`${error.name}${code === undefined ? '' : ` ${code}`}`, ...frames].join('\n')
 }

@@ -118,9 +118,7 @@ export class StoreBroker implements Broker {
     if (destination) judge(connection, credential, scope, destination)
     const fields = openFields(this.#sealer, credential)
     const config = connection.methodConfig
-    const held = method.acquire
-      ? await this.#grants.hold({ route, credential, fields, caller, refused })
-      : undefined
+    const held = method.acquire ? await this.#grants.hold({ route, credential, fields, refused }) : undefined
     const values = method.values({ config, fields, grant: held?.grant, caller })
     const base = destination ? undefined : baseOf(route, { auth: values, caller })
     if (base) judge(connection, credential, scope, base.candidate.destination, base.shown?.origin)

@@ -5,7 +5,7 @@ import { asLocumError, LocumError } from '../core/errors.ts'
 import type { Route } from '../core/route.ts'
 import type { JsonObject } from '../core/secret.ts'
 import type { SealedPlace, Sealer, Store } from '../core/store.ts'
-import { type Caller, type Credential, type GrantRecord, SYSTEM } from '../core/words.ts'
+import { type Credential, type GrantRecord, SYSTEM } from '../core/words.ts'
 import { openJson } from './opening.ts'
 
 /** A lease outlives the longest call-out, ms. */
@@ -30,7 +30,6 @@ export interface GrantRequest {
   readonly route: Route
   readonly credential: Credential
   readonly fields: JsonObject
-  readonly caller: Caller
   /** The version of the grant that was refused: only a later one will do. */
   readonly refused?: number
 }
@@ -139,11 +138,8 @@ export class Grants {
     try {
       const { method, connection } = x.route
       if (!method.acquire) throw new Error(`the method ${method.id} acquires nothing`)
-      const { fields, caller } = x
-      return await unlessAborted(
-        method.acquire({ config: connection.methodConfig, fields, caller }, io),
-        signal,
-      )
+      const { fields } = x
+      return await unlessAborted(method.acquire({ config: connection.methodConfig, fields }, io), signal)
     } catch (thrown) {
       const error = asLocumError(thrown)
       if (error.code !== 'internal') throw error

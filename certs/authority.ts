@@ -1,4 +1,10 @@
-import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto'
+import {
+  constants,
+  createPrivateKey,
+  generateKeyPairSync,
+  type KeyObject,
+  X509Certificate,
+} from 'node:crypto'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { Clock } from '../core/clock.ts'
 import { canonicalHost } from '../core/destination.ts'
@@ -140,6 +146,8 @@ function mint(host: string, now: number, end: number, write: LeafWriter, key: st
     cert: pemOf(write(host, from, until)),
     key,
     minVersion: 'TLSv1.2',
+    // A client could ask for one signature after the other on one connection (TLS 1.2 only).
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     // No client certificates here. Left out, it would be the whole list of public roots, per host.
     ca: [],
   })

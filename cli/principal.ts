@@ -124,15 +124,15 @@ The key is printed alone on standard output, so that it can be kept at once:
     .addHelpText(
       'after',
       `
-The credentials of a user's own are disabled by this until they are entered again:
-whoever can give keys must not get at a user's secrets with one.`,
+Where a user had a key before, their own credentials are disabled by this until they
+are entered again: whoever can give keys must not get at a user's secrets with one.`,
     )
     .action(async (id: string, _: unknown, command: Command) => {
       const { ttl, ...options } = command.optsWithGlobals() as AddOptions
       const given = await withSite(terminal, options, ({ run }) =>
         run(rotatePrincipalKey, defined({ id, ttl })),
       )
-      printKey(terminal, options, given, `The old keys of ${id} no longer work.`)
+      printKey(terminal, options, given, `Keys that ${id} had before no longer work.`)
     })
 
   const simple: readonly Simple[] = [

@@ -25,7 +25,7 @@ export interface MethodIO {
   readonly fetch: typeof globalThis.fetch
   /** Unix ms. */
   now(): number
-  /** Aborted when nobody waits any longer. */
+  /** Aborted after 30 s, when nobody waits any longer. */
   readonly signal: AbortSignal
 }
 
@@ -63,8 +63,11 @@ export interface AuthMethod {
   values(input: MethodInput): AuthValues
   /** What is set on every request: header name, template over `$Auth`, `$User`, `$Api`. */
   inject?(config: JsonObject): readonly (readonly [name: string, template: string])[]
-  /** Tokens, roles: called by the broker alone, single flight, under a lease. */
-  acquire?(input: MethodInput, io: MethodIO): Promise<Grant>
+  /**
+   * Tokens, roles: called by the broker alone, single flight, under a lease. What it gives serves
+   * every caller of the credential, so that it sees none of them (R24).
+   */
+  acquire?(input: Pick<MethodInput, 'config' | 'fields'>, io: MethodIO): Promise<Grant>
   /** Sees the final head of a request and says what to change; `values` as `values()` gave them. */
   sign?(input: { config: JsonObject; values: Secret<AuthValues> }, head: RequestHead): FieldEdits
   /** Whether this answer to a request with the material means that it should be renewed and the request repeated once. */

@@ -11,8 +11,11 @@ const IDENTITY = /^\s*(?:identity)?\s*$/i
  * upstream_invalid for one that would have to be and cannot, since it is compressed.
  */
 export function isSearched(fields: Fields, empty: boolean): boolean {
-  const types = fields.all('content-type')
-  if (types.length > 0 && types.every((type) => UNSEARCHED.test(type))) return false
+  if (
+    fields.has('content-type') &&
+    fields.names.every((name, i) => isMedia(name, fields.values[i] as string))
+  )
+    return false
   const coded = fields.names.some(
     (name, i) => name === 'content-encoding' && !IDENTITY.test(fields.values[i] as string),
   )
@@ -23,6 +26,10 @@ export function isSearched(fields: Fields, empty: boolean): boolean {
     )
   }
   return true
+}
+
+function isMedia(name: string, value: string): boolean {
+  return name !== 'content-type' || UNSEARCHED.test(value)
 }
 
 /** Removes what only Locum itself says to its clients, from a head or from trailers. */

@@ -31,9 +31,10 @@ export function identify(
     return callerOfKey(directory, clock, entrance, tunnel.keyHash, undefined)
   }
   const name = CALLER_HEADER[entrance]
-  const header = fields.get(name)
+  const at = fields.names.indexOf(name)
   // Whoever shows two keys does not say who they are.
-  if (fields.names.indexOf(name) !== fields.names.lastIndexOf(name)) throw unauthenticated(entrance)
+  if (at >= 0 && fields.names.includes(name, at + 1)) throw unauthenticated(entrance)
+  const header = at < 0 ? undefined : (fields.values[at] as string)
   if (header === undefined)
     return defaultCaller(directory, session, fields, entrance === 'gateway' ? host : undefined, entrance)
   let shown = session.shown

@@ -27,9 +27,18 @@ export interface Injection {
   readonly needles: Needles | undefined
 }
 
-/** Different heads remembered for one material; the cache starts anew beyond it. */
+/** Different heads, and different sets of secrets, remembered for one material; a cache starts anew beyond it. */
 const CACHE_LIMIT = 64
-const kept = new WeakMap<Material, Map<string, Injection>>()
+const kept = new WeakMap<Material, Kept>()
+
+interface Kept {
+  readonly injections: Map<string, Injection>
+  /**
+   * By the secrets. A client is free to write something else around its placeholder each time, and a
+   * long key costs a tenth of a second to get ready to be searched for.
+   */
+  readonly needles: Map<string, Needles | undefined>
+}
 
 /**
  * The values for these slots and this connection's headers; remembered for a material, so that the
@@ -41,18 +50,19 @@ export function injectionFor(
   material: Material | undefined,
   caller: Caller,
 ): Injection {
-  if (!material) return makeInjection(route, uses, { caller })
-  let injections = kept.get(material)
-  if (!injections) {
-    injections = new Map()
-    kept.set(material, injections)
+  if (!material) return makeInjection(route, uses, { caller }, new Map())
+  let known = kept.get(material)
+  if (!known) {
+    known = { injections: new Map(), needles: new Map() }
+    kept.set(material, known)
   }
+  const { injections, needles } = known
   let key = String(route.connection.version)
   for (const use of uses) key += `\n${use.name}\n${use.text}`
   let injection = injections.get(key)
   if (!injection) {
     const sources = { caller, auth: material.values.reveal() }
-    injection = makeInjection(route, uses, sources, material.base && route.base)
+    injection = makeInjection(route, uses, sources, needles, material.base && route.base)
     if (injections.size >= CACHE_LIMIT) injections.clear()
     injections.set(key, injection)
   }
@@ -63,6 +73,7 @@ function makeInjection(
   route: Route,
   uses: readonly SlotUse[],
   sources: VariableSources,
+  needles: Kept['needles'],
   base?: Template,
 ): Injection {
   const secrets = new Set<string>()
@@ -83,8 +94,17 @@ function makeInjection(
     slotValues,
     sets,
     names: [...new Set([...uses.map((use) => use.name), ...sets.map((set) => set.name)])],
-    needles: Needles.of(secrets),
+    needles: needlesOf(secrets, needles),
   }
+}
+
+function needlesOf(secrets: ReadonlySet<string>, known: Kept['needles']): Needles | undefined {
+  const key = JSON.stringify([...secrets].sort())
+  if (known.has(key)) return known.get(key)
+  const made = Needles.of(secrets)
+  if (known.size >= CACHE_LIMIT) known.clear()
+  known.set(key, made)
+  return made
 }
 
 /**

@@ -53,7 +53,10 @@ t.test('a key that is revoked while a request waits for its credential sends not
     await eventually(() => site.running.room.live.size === 0, 'it is no longer under way')
     await site.settle()
     t.equal(upstream.requests.length, 0, entrance)
-    t.match((await site.audit()).at(-1), { event: 'refused', code: 'not_allowed' })
+    t.match(
+      (await site.audit()).filter(({ event }) => event === 'refused'),
+      [{ code: 'not_allowed' }],
+    )
   }
 })
 
@@ -70,7 +73,7 @@ t.test('a store that is away when callers are judged is asked again', async (t) 
   t.notOk(events.closed)
   store.keyHolder = keyHolder
   await Promise.all([events.gone(), tunnel.gone()])
-  t.equal(site.running.room.live.size, 0)
+  await eventually(() => site.running.room.live.size === 0, 'nothing is under way')
 })
 
 t.test('what is open ends when the store has been silent for too long', async (t) => {

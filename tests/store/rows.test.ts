@@ -289,8 +289,13 @@ t.test('processes killed in the middle of their work, while others verify, raise
 
 t.test('what is written while it is read may or may not have happened', async (t) => {
   const text = 'x'.repeat(9)
-  /** `f` had two lines when the rows were read; in `g` all lines are newer. */
-  const history = new RowHistory(new Map([['f', 20]]))
+  /** `f` had two lines when the rows were read, and `g` one. */
+  const history = new RowHistory(
+    new Map([
+      ['f', 20],
+      ['g', 10],
+    ]),
+  )
   const say = (file: string, line: number, record: Record<string, unknown>) =>
     history.take({ file, line, text, record: { seq: line, at: '', event: 'rows', ...record } })
   const judge = (...marks: (string | undefined)[]) =>
@@ -299,11 +304,13 @@ t.test('what is written while it is read may or may not have happened', async (t
   t.strictSame(judge(undefined, 'A', 'B'), [0, 0, 1], 'not known to have happened')
   say('f', 2, { write: 1, event: 'rows-kept' })
   t.strictSame(judge(undefined, 'A', 'B'), [1, 0, 1], 'it is now')
+  say('g', 1, { write: 0, rows: { 'principals/a': 'Z' } })
+  t.strictSame(judge('A', 'Z'), [0, 1], 'older, and not known to have happened')
   say('f', 3, { write: 3, rows: { 'principals/a': 'C' } })
-  say('g', 1, { write: 2, rows: { 'principals/a': 'B' } })
+  say('g', 2, { write: 2, rows: { 'principals/a': 'B' } })
   say('f', 4, { write: 3, event: 'rows-kept' })
-  say('g', 2, { write: 2, event: 'rows-kept' })
-  t.strictSame(judge(undefined, 'A', 'B', 'C', 'D'), [1, 0, 0, 0, 1], 'behind the ends')
+  say('g', 3, { write: 2, event: 'rows-kept' })
+  t.strictSame(judge(undefined, 'Z', 'A', 'B', 'C', 'D'), [1, 1, 0, 0, 0, 1], 'behind the ends')
   t.match(history.faults(new Map([['principals/a', 'D']])), [{ kind: 'row', file: 'f', line: 1 }])
 })
 
