@@ -1,6 +1,6 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { cpuSeconds, treeOf } from './processes.ts'
+import { cpuSeconds, residentMiB, treeOf } from './processes.ts'
 
 /** What is asked of the load: sent to this script as a message. */
 export interface Job {
@@ -13,6 +13,8 @@ export interface Job {
   readonly connections: number
   /** Requests a second over all connections; as many as are answered where it is left out. */
   readonly rate?: number
+  /** Each connection sends one request and then stays open. */
+  readonly once?: boolean
   /** Before the measurement, and of it. */
   readonly warmMs: number
   readonly ms: number
@@ -26,6 +28,8 @@ export interface Result {
   readonly seconds: number
   /** CPU of the proxy, s. */
   readonly cpu: number
+  /** Memory of the proxy at the end. */
+  readonly residentMiB: number
   /** µs of each request; only where a rate was asked for. */
   readonly latencies: readonly number[]
 }
@@ -62,13 +66,16 @@ class Client {
 
   #read(bytes: Buffer): void {
     this.#counts.bytes += bytes.length
-    if (this.#rest === 0) {
+    if (this.#rest > 0) this.#rest -= bytes.length
+    else {
       const head = this.#head ? Buffer.concat([this.#head, bytes]) : bytes
       const end = head.indexOf('\r\n\r\n')
       this.#head = end < 0 ? head : undefined
       if (end < 0) return
-      this.#rest = end + 4 + lengthOf(head.toString('latin1', 0, end)) - head.length
-    } else this.#rest -= bytes.length
+      const length = lengthOf(head.toString('latin1', 0, end))
+      if (typeof length !== 'number') return this.#counts.fail(length)
+      this.#rest = end + 4 + length - head.length
+    }
     if (this.#rest === 0) this.#done()
     else if (this.#rest < 0) this.#counts.fail(new Error('An answer was longer than it said.'))
   }
@@ -76,8 +83,9 @@ class Client {
   #done(): void {
     this.busy = false
     this.#counts.requests++
-    if (this.#job.rate === undefined) this.send()
-    else this.#counts.latencies.push(1000 * (performance.now() - this.#sentAt))
+    if (this.#job.rate === undefined) {
+      if (!this.#job.once) this.send()
+    } else this.#counts.latencies.push(1000 * (performance.now() - this.#sentAt))
   }
 }
 
@@ -88,11 +96,11 @@ interface Counts {
   fail(error: Error): void
 }
 
-/** The length that a head states. Throws where the answer is no 200: then the proxy did not do its work. */
-function lengthOf(head: string): number {
-  if (!head.startsWith('HTTP/1.1 200')) throw new Error(`An answer was not 200: ${head.slice(0, 200)}`)
+/** The length that a head states; else what is wrong with it: whoever gets no 200 did not put the secret in. */
+function lengthOf(head: string): number | Error {
+  if (!head.startsWith('HTTP/1.1 200')) return new Error(`An answer was not 200: ${head.slice(0, 200)}`)
   const at = head.search(/content-length:/i)
-  if (at < 0) throw new Error('An answer does not state its length.')
+  if (at < 0) return new Error(`An answer does not state its length: ${head.slice(0, 200)}`)
   return Number.parseInt(head.slice(at + 15), 10)
 }
 
@@ -130,9 +138,14 @@ async function run(job: Job): Promise<Result> {
   const wait = (ms: number) => Promise.race([failed, new Promise((resolve) => setTimeout(resolve, ms))])
   let pacing: NodeJS.Timeout | undefined
   try {
-    for (let i = 0; i < job.connections; i++) clients.push(new Client(job, await open(job), counts))
-    if (job.rate === undefined) for (const client of clients) client.send()
-    else pacing = setInterval(() => clients.find((client) => !client.busy)?.send(), 1000 / job.rate)
+    for (let i = 0; i < job.connections; i++) {
+      const client = new Client(job, await open(job), counts)
+      clients.push(client)
+      if (job.once) client.send()
+    }
+    if (job.rate === undefined && !job.once) for (const client of clients) client.send()
+    else if (job.rate !== undefined)
+      pacing = setInterval(() => clients.find((client) => !client.busy)?.send(), 1000 / job.rate)
     await wait(job.warmMs)
     const pids = treeOf(job.pid)
     const begun = {
@@ -149,6 +162,7 @@ async function run(job: Job): Promise<Result> {
       bytes: counts.bytes - begun.bytes,
       seconds,
       cpu: cpuSeconds(pids) - begun.cpu,
+      residentMiB: residentMiB(pids),
       latencies: counts.latencies,
     }
   } finally {

@@ -8,16 +8,17 @@ import { proxyKeyHash, proxyKeyText } from '../core/proxy-key.ts'
 import { type Credential, LOCAL } from '../core/words.ts'
 import { start } from '../main.ts'
 import { type OpenStore, openStore } from '../store/open.ts'
-import { SECRET } from './workloads.ts'
+import { SECRET } from './origin.ts'
 
-/** Where a Locum of the bench listens, and the key that it takes: the message that says it is ready. */
+/** Where a Locum of the bench listens, and whom it takes: the message that says it is ready. */
 export interface Ready {
   readonly port: number
+  readonly user: string
   readonly key: string
 }
 
 /** The one user of the bench. */
-export const USER = 'ada'
+const USER = 'ada'
 
 /**
  * A Locum with everything on, to be measured: `locum.ts HTTP-PORT HTTPS-PORT CA-FILE`. A user with a proxy
@@ -48,7 +49,7 @@ async function serve(httpPort: string, httpsPort: string, caFile: string): Promi
   }
   process.once('disconnect', end)
   process.once('SIGTERM', end)
-  const ready: Ready = { port: Number(new URL(running.proxyUrl).port), key }
+  const ready: Ready = { port: Number(new URL(running.proxyUrl).port), user: USER, key }
   process.send?.(ready)
 }
 

@@ -1,22 +1,24 @@
 import { readFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import { LARGE, LARGE_SIZE, SMALL_BODY } from './origin.ts'
-import { SECRET } from './workloads.ts'
+import { LARGE, LARGE_BLOCKS, randomText, SECRET, SMALL_BODY } from './origin.ts'
 
 /** The origin where there is no nginx: `node-origin.ts HTTP-PORT HTTPS-PORT CERT KEY`. */
 const [httpPort, httpsPort, cert, key] = process.argv.slice(2) as [string, string, string, string]
-const block = Buffer.alloc(256 * 1024)
+const block = randomText()
 
 const answer: RequestListener = (request, response) => {
   if (request.headers.authorization !== `Bearer ${SECRET}`) {
     response.writeHead(401, { 'content-length': 0 }).end()
   } else if (request.url?.endsWith(LARGE)) {
-    response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': LARGE_SIZE })
-    let rest = LARGE_SIZE
+    response.writeHead(200, {
+      'content-type': 'application/octet-stream',
+      'content-length': LARGE_BLOCKS * block.length,
+    })
+    let rest = LARGE_BLOCKS
     const push = (): void => {
       while (rest > 0) {
-        rest -= block.length
+        rest--
         if (!response.write(block)) {
           response.once('drain', push)
           return

@@ -1,13 +1,15 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Issued, issue, makeCa } from '../tests/kit/certificates.ts'
+import { issue, makeCa } from '../tests/kit/certificates.ts'
 import { findProgram, freePort, nextMessage, type Program, startOnCore, untilListening } from './processes.ts'
-import { SECRET } from './workloads.ts'
 
+/** The secret that every proxy puts into every request; the origin answers 401 without it. */
+export const SECRET = 'sk_bench_4f8Kq2Zt7Wm1Xc9Lr5Vb'
 export const SMALL = '/v1/small'
 export const LARGE = '/v1/large'
-/** Bytes of the large answer. */
-export const LARGE_SIZE = 2 ** 30
+/** The large answer is this often a block of random text: what is searched for secrets finds no easy bytes. */
+export const LARGE_BLOCKS = 256
 export const SMALL_BODY = JSON.stringify({
   object: 'balance',
   available: [{ amount: 4217, currency: 'eur' }],
@@ -17,12 +19,13 @@ export const SMALL_BODY = JSON.stringify({
 /** The origin behind every proxy. */
 export interface Origin {
   readonly name: string
+  readonly pid: number
   readonly httpPort: number
   readonly httpsPort: number
-  readonly ca: string
-  readonly issued: Issued
-  /** The files of the CA's certificate, and of the leaf's certificate with its key. */
+  /** The CA's certificate, and with its key. */
   readonly caFile: string
+  readonly signingFile: string
+  /** The leaf's certificate, its key, and both. */
   readonly certFile: string
   readonly keyFile: string
   readonly bothFile: string
@@ -35,11 +38,13 @@ export async function startOrigin(folder: string, core: number): Promise<Origin>
   const issued = await issue(ca, ['localhost', '127.0.0.1'])
   const files = {
     caFile: join(folder, 'ca.pem'),
+    signingFile: join(folder, 'signing.pem'),
     certFile: join(folder, 'leaf.pem'),
     keyFile: join(folder, 'leaf.key'),
     bothFile: join(folder, 'both.pem'),
   }
   writeFileSync(files.caFile, ca.cert)
+  writeFileSync(files.signingFile, `${ca.cert}\n${ca.key}`)
   writeFileSync(files.certFile, issued.cert)
   writeFileSync(files.keyFile, issued.key)
   writeFileSync(files.bothFile, `${issued.cert}\n${issued.key}`)
@@ -68,10 +73,9 @@ export async function startOrigin(folder: string, core: number): Promise<Origin>
   }
   return {
     name: nginx ? 'nginx' : 'Node',
+    pid: program.pid,
     httpPort,
     httpsPort,
-    ca: ca.cert,
-    issued,
     ...files,
     stop: () => program.stop(),
   }
@@ -97,6 +101,11 @@ http {
   return startOnCore(core, name, [nginx, '-p', own, '-c', join(own, 'nginx.conf')])
 }
 
+/** 256 KiB. */
+export function randomText(): Buffer {
+  return Buffer.from(randomBytes(192 * 1024).toString('base64'))
+}
+
 function originServers(x: {
   folder: string
   httpPort: number
@@ -104,9 +113,8 @@ function originServers(x: {
   certFile: string
   keyFile: string
 }): string {
-  const large = openSync(join(x.folder, 'large'), 'w')
-  ftruncateSync(large, LARGE_SIZE)
-  closeSync(large)
+  const block = randomText()
+  for (let i = 0; i < LARGE_BLOCKS; i++) appendFileSync(join(x.folder, 'large'), block)
   return `server {
     listen 127.0.0.1:${x.httpPort} backlog=4096; listen 127.0.0.1:${x.httpsPort} ssl backlog=4096;
     ssl_certificate ${x.certFile}; ssl_certificate_key ${x.keyFile};

@@ -5,46 +5,43 @@ import type { Workload } from './workloads.ts'
 export interface Sample extends Result {
   readonly name: string
   readonly workload: Workload
-}
-
-const TITLE: Readonly<Record<Workload, string>> = {
-  W1: 'W1  forward proxy, absolute form, http origin',
-  W2: 'W2  gateway, https origin',
-  W3: 'W3  CONNECT and interception, https origin (HAProxy and nginx: a fixed certificate, no CONNECT)',
+  readonly round: number
 }
 
 /** What the others are compared with. */
 const REFERENCE = 'HAProxy'
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
-  return sorted.length % 2 === 1
-    ? (sorted[middle] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
+  const above = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? above : ((sorted[middle - 1] ?? Number.NaN) + above) / 2
 }
 
-/** Prints one workload's medians; `busy` is how much of its core the proxy used. */
+/**
+ * Prints one workload's medians. The ratio is the median of the rounds' own ratios: what slows the machine
+ * down for a while slows both sides of it down.
+ */
 export function printTable(workload: Workload, samples: readonly Sample[]): void {
-  const names = [...new Set(samples.map((sample) => sample.name))]
-  const rows = names.map((name) => {
+  const { figures } = workload
+  const [compared] = figures
+  const rows = [...new Set(samples.map((sample) => sample.name))].map((name) => {
     const own = samples.filter((sample) => sample.name === name)
-    return {
-      name,
-      cpu: median(own.map(({ cpu, requests }) => (1e6 * cpu) / requests)),
-      rate: median(own.map(({ requests, seconds }) => requests / seconds)),
-      busy: median(own.map(({ cpu, seconds }) => cpu / seconds)),
-    }
+    const ratios = own.flatMap((sample) => {
+      const beside = samples.find((other) => other.name === REFERENCE && other.round === sample.round)
+      return beside ? [compared.of(sample) / compared.of(beside)] : []
+    })
+    return { name, values: figures.map((figure) => median(own.map(figure.of))), ratio: median(ratios) }
   })
-  const reference = rows.find((row) => row.name === REFERENCE)?.cpu
-  console.log(`\n${TITLE[workload]}`)
-  console.log(line('', 'µs CPU/request', `× ${REFERENCE}`, 'requests/s', 'busy'))
-  for (const { name, cpu, rate, busy } of rows.sort((a, b) => a.cpu - b.cpu)) {
-    const ratio = reference === undefined ? '–' : (cpu / reference).toFixed(2)
-    console.log(line(name, cpu.toFixed(1), ratio, rate.toFixed(0), `${Math.round(100 * busy)} %`))
+  console.log(`\n${workload.id}  ${workload.title}`)
+  const [first, ...others] = figures.map((figure) => figure.title)
+  console.log(line('', [first as string, `× ${REFERENCE}`, ...others]))
+  for (const { name, values, ratio } of rows.sort((a, b) => (a.values[0] ?? 0) - (b.values[0] ?? 0))) {
+    const [value, ...rest] = values.map((value, i) => value.toFixed(figures[i]?.digits))
+    console.log(line(name, [value as string, Number.isNaN(ratio) ? '–' : ratio.toFixed(2), ...rest]))
   }
 }
 
-function line(name: string, ...columns: readonly string[]): string {
-  return name.padEnd(20) + columns.map((column) => column.padStart(16)).join('')
+function line(name: string, columns: readonly string[]): string {
+  return name.padEnd(24) + columns.map((column) => column.padStart(16)).join('')
 }

@@ -1,22 +1,98 @@
-import type { Job } from './load.ts'
+import type { Job, Result } from './load.ts'
+import type { Entrance } from './routes.ts'
 
-/** The secret that every proxy puts into every request; the origin answers 401 without it. */
-export const SECRET = 'sk_bench_4f8Kq2Zt7Wm1Xc9Lr5Vb'
-export const PLACEHOLDER = '<<$Auth.API_Key>>'
-
-/** W1 forward proxy in absolute form; W2 gateway to an https origin; W3 interception to an https origin. */
-export const WORKLOADS = ['W1', 'W2', 'W3'] as const
-export type Workload = (typeof WORKLOADS)[number]
-
-/** How a proxy is spoken to in one workload: what of a job depends on it. */
-export type Route = Pick<Job, 'port' | 'connect' | 'tls' | 'request' | 'pid'>
-
-/** A request's text: a small GET as a program's HTTP library writes it. */
-export function requestText(target: string, host: string, fields: Readonly<Record<string, string>>): string {
-  const all = { Host: host, 'User-Agent': 'bench/1', Accept: '*/*', ...fields }
-  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `GET ${target} HTTP/1.1\r\n${lines.join('')}\r\n`
+/** One column of a workload's table. */
+export interface Figure {
+  readonly title: string
+  readonly digits: number
+  of(result: Result): number
 }
 
-/** What a client sends where the proxy has a fixed value to set. */
-export const STAND_IN = { Authorization: `Bearer ${PLACEHOLDER}` }
+/** What is asked of every proxy, and what is told of it. Letters and numbers as in docs/PERFORMANCE.md. */
+export interface Workload {
+  readonly id: string
+  readonly title: string
+  readonly entrance: Entrance
+  /** The large answer instead of the small one. */
+  readonly large?: boolean
+  readonly load: Pick<Job, 'connections' | 'rate' | 'once'>
+  /** The first is what proxies are compared by. */
+  readonly figures: readonly [Figure, ...Figure[]]
+}
+
+const cpu: Figure = { title: 'µs CPU/request', digits: 1, of: (x) => (1e6 * x.cpu) / x.requests }
+const rate: Figure = { title: 'requests/s', digits: 0, of: (x) => x.requests / x.seconds }
+const busy: Figure = { title: '% of its core', digits: 0, of: (x) => (100 * x.cpu) / x.seconds }
+const speed: Figure = { title: 'MB/s', digits: 0, of: (x) => x.bytes / x.seconds / 1e6 }
+const bulk: Figure = { title: 'µs CPU/MB', digits: 0, of: (x) => (1e6 * x.cpu) / (x.bytes / 1e6) }
+const memory: Figure = { title: 'MiB', digits: 0, of: (x) => x.residentMiB }
+const latency = (share: number, title: string): Figure => ({
+  title,
+  digits: 0,
+  of: ({ latencies }) =>
+    [...latencies].sort((a, b) => a - b)[Math.floor(share * latencies.length)] ?? Number.NaN,
+})
+
+const STEADY = { connections: 64 }
+const IDLE = { connections: 2000, once: true }
+
+export const WORKLOADS: readonly Workload[] = [
+  {
+    id: 'W1',
+    title: 'forward proxy, absolute form, http origin, small answers',
+    entrance: 'forward',
+    load: STEADY,
+    figures: [cpu, rate, busy],
+  },
+  {
+    id: 'W2',
+    title: 'gateway, https origin, small answers',
+    entrance: 'gateway',
+    load: STEADY,
+    figures: [cpu, rate, busy],
+  },
+  {
+    id: 'W3',
+    title: 'CONNECT and interception, https origin, small answers (HAProxy and nginx: end TLS, no CONNECT)',
+    entrance: 'connect',
+    load: STEADY,
+    figures: [cpu, rate, busy],
+  },
+  {
+    id: 'W4',
+    title: '64 MiB answers, forward proxy, http origin, one connection',
+    entrance: 'forward',
+    large: true,
+    load: { connections: 1 },
+    figures: [bulk, speed, busy],
+  },
+  {
+    id: 'W4i',
+    title: '64 MiB answers, intercepted, https origin, one connection',
+    entrance: 'connect',
+    large: true,
+    load: { connections: 1 },
+    figures: [bulk, speed, busy],
+  },
+  {
+    id: 'W6',
+    title: 'latency of W1 at 200 requests/s',
+    entrance: 'forward',
+    load: { connections: 8, rate: 200 },
+    figures: [latency(0.5, 'p50 µs'), latency(0.99, 'p99 µs'), cpu],
+  },
+  {
+    id: 'W7',
+    title: 'memory with 2,000 idle connections',
+    entrance: 'forward',
+    load: IDLE,
+    figures: [memory],
+  },
+  {
+    id: 'W7i',
+    title: 'memory with 2,000 idle connections, intercepted',
+    entrance: 'connect',
+    load: IDLE,
+    figures: [memory],
+  },
+]

@@ -169,6 +169,19 @@ export function reaches(connection: Connection, asked: Destination): boolean {
  * connection_not_found where it leads outside the connection.
  */
 export function baseOf(route: Route, sources: VariableSources): Base {
+  if (route.base && route.base.paths.length > 0) return readBase(route, sources)
+  let base = fixedBases.get(route)
+  if (!base) {
+    base = readBase(route, sources)
+    fixedBases.set(route, base)
+  }
+  return base
+}
+
+/** The bases that hold no variable. */
+const fixedBases = new WeakMap<Route, Base>()
+
+function readBase(route: Route, sources: VariableSources): Base {
   const { connection } = route
   if (!route.base) {
     const [only, more] = connection.destinations

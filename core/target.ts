@@ -29,6 +29,8 @@ const DOT_SEGMENT = /(?:\/|%(?:25)*(?:2f|5c))(?:\.|%(?:25)*2e){1,2}(?=[/;]|%(?:2
 const UNSAFE = /[<>{}]/
 const CACHE_LIMIT = 4096
 const absolutes = new Map<string, readonly Candidate[]>()
+const plainInside = new WeakMap<TunnelTarget, readonly Candidate[]>()
+const secureInside = new WeakMap<TunnelTarget, readonly Candidate[]>()
 
 /**
  * Checks a path with its query and makes it ready to go upstream: `<`, `>`, `{` and `}` leave
@@ -83,8 +85,8 @@ function badAuthority(): LocumError {
   )
 }
 
-function checkHost(host: string | undefined, first: Destination): void {
-  if (host === undefined) return
+function checkHost(host: string | undefined, { destination: first, text }: Candidate): void {
+  if (host === undefined || host === text.slice(first.scheme.length + 3)) return
   const named = parseAuthority(host)
   if (!named || named.host !== first.host || (named.port ?? DEFAULT_PORT[first.scheme]) !== first.port)
     throw mismatch()
@@ -101,26 +103,29 @@ function mismatch(): LocumError {
  * ambiguous host, dot segments), authority_mismatch.
  */
 export function parseAbsolute(target: string, host: string | undefined): Target {
-  const match = /^(https?):\/\/([^/?]*)(.*)$/i.exec(target)
+  let end = target.indexOf('://') + 3
+  while (end < target.length && target[end] !== '/' && target[end] !== '?') end++
+  const origin = target.slice(0, end)
+  let candidates = absolutes.get(origin)
+  if (!candidates) {
+    candidates = readOrigin(origin)
+    if (absolutes.size >= CACHE_LIMIT) absolutes.clear()
+    // A copy: a slice would keep the whole head that it is of.
+    absolutes.set(Buffer.from(origin, 'latin1').toString('latin1'), candidates)
+  }
+  checkHost(host, candidates[0] as Candidate)
+  const rest = target.slice(end)
+  return { candidates, path: checkPath(rest.startsWith('/') ? rest : `/${rest}`) }
+}
+
+function readOrigin(origin: string): readonly Candidate[] {
+  const match = /^(https?):\/\/(.*)$/i.exec(origin)
   if (!match) throw new LocumError('bad_request', 'The target is neither http:// nor https://, nor a path.')
   const authority = match[2] as string
   if (authority.includes('@')) throw new LocumError('bad_request', 'The target holds user information.')
-  const key = `${match[1]}://${authority}`
-  let candidates = absolutes.get(key)
-  if (!candidates) {
-    const parsed = parseAuthority(authority)
-    if (!parsed) throw badAuthority()
-    candidates = candidatesFor(
-      (match[1] as string).toLowerCase() as 'http' | 'https',
-      parsed.host,
-      parsed.port,
-    )
-    if (absolutes.size >= CACHE_LIMIT) absolutes.clear()
-    absolutes.set(key, candidates)
-  }
-  if (host !== authority) checkHost(host, (candidates[0] as Candidate).destination)
-  const rest = match[3] as string
-  return { candidates, path: checkPath(rest.startsWith('/') ? rest : `/${rest}`) }
+  const parsed = parseAuthority(authority)
+  if (!parsed) throw badAuthority()
+  return candidatesFor((match[1] as string).toLowerCase() as 'http' | 'https', parsed.host, parsed.port)
 }
 
 /** `host:port` of a CONNECT beside its Host (whose port may be left out). Throws bad_request, authority_mismatch. */
@@ -155,10 +160,14 @@ export function parseInTunnel(
   tunnel: TunnelTarget,
   secure: boolean,
 ): Target {
-  const scheme = secure ? 'https' : 'http'
-  const candidates = candidatesFor(scheme, tunnel.host, tunnel.port)
+  const known = secure ? secureInside : plainInside
+  let candidates = known.get(tunnel)
+  if (!candidates) {
+    candidates = candidatesFor(secure ? 'https' : 'http', tunnel.host, tunnel.port)
+    known.set(tunnel, candidates)
+  }
   if (target.startsWith('/')) {
-    checkHost(host, (candidates[0] as Candidate).destination)
+    checkHost(host, candidates[0] as Candidate)
     return { candidates, path: checkPath(target) }
   }
   if (target === '*') throw new LocumError('bad_request', 'The target `*` reaches no upstream.')

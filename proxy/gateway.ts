@@ -97,17 +97,21 @@ export interface Answered {
 
 /**
  * Makes an upstream's response, interim or final, one of the gateway: its own CORS, cookies and
- * origin-wide orders go, its Location leads to nowhere else at the gateway.
+ * origin-wide orders go, its Location stays within the connection; a redirect that does not becomes
+ * `Locum-Location`, so that nobody follows it with their key.
  */
 export function rewriteResponse({ status, fields }: ResponseHead, answered: Answered): void {
   const { origin } = answered
   for (let i = fields.names.length - 1; i >= 0; i--) {
     const field = fields.names[i] as string
-    if (UPSTREAM_FIELDS.includes(field) || field.startsWith('access-control-')) fields.removeAt(i)
+    if (UPSTREAM_FIELDS.includes(field) || /^(?:access-control|locum)-/.test(field)) fields.removeAt(i)
     else if (field === 'location' || field === 'content-location') {
       const location = rewriteLocation(fields.values[i] as string, answered)
       if (location === undefined) fields.removeAt(i)
-      else fields.values[i] = location
+      else {
+        fields.values[i] = location
+        if (field === 'location' && status >= 300 && !location.startsWith('/c/')) fields.rename(i, ELSEWHERE)
+      }
     }
   }
   if (status < 200) return
@@ -115,6 +119,12 @@ export function rewriteResponse({ status, fields }: ResponseHead, answered: Answ
   fields.set('X-Content-Type-Options', 'nosniff')
   if (origin !== undefined) corsFields(fields, origin)
 }
+
+/**
+ * The field in which a redirect out of the connection is told. Clients follow a Location by themselves
+ * and take `Locum-Authorization` along to wherever the upstream said.
+ */
+const ELSEWHERE = 'Locum-Location'
 
 const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\/\//i
 const BEYOND_ASCII = /[^\0-\x7f]/g

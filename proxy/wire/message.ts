@@ -60,6 +60,12 @@ export class Fields {
     return this.names.length !== before
   }
 
+  /** Gives the field at that place another name. */
+  rename(i: number, name: string): void {
+    this.names[i] = name.toLowerCase()
+    this.spelled[i] = name
+  }
+
   removeAt(i: number): void {
     this.names.splice(i, 1)
     this.spelled.splice(i, 1)

@@ -27,7 +27,7 @@ async function followed(location: string, header = 'Location'): Promise<string |
     { ...upstream, name: 'echo' },
     { path: '/a/b', headers: [ASKS] },
   )
-  const given = headers[header.toLowerCase()]
+  const given = headers[header.toLowerCase()] ?? headers['locum-location']
   return given === undefined ? undefined : new URL(given, `${gateway}/c/echo/a/b`).href
 }
 
@@ -58,6 +58,25 @@ t.test('the upstream of one connection cannot send a client to another connectio
   lines = `Location: /v1/fine\r\nLocation: /c/other/x\r\n`
   const { lines: given } = await askBy(t, site, 'gateway', { ...upstream, name: 'echo' }, { headers: [ASKS] })
   t.notOk(given.includes('Location: /c/other/x'), 'nor by a second field')
+})
+
+t.test('a client that follows redirects takes its key to no host that the upstream names', async (t) => {
+  let asked = 0
+  const thief = await startBytes(
+    t,
+    replying(() => {
+      asked++
+      return 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'
+    }),
+  )
+  for (const location of [`${thief.origin}/x`, `//${thief.authority}/x`]) {
+    lines = `Location: ${location}\r\n`
+    const headers = { 'Locum-Authorization': `Bearer ${site.keys.ada}` }
+    const answer = await fetch(`${gateway}/c/echo/a`, { headers })
+    t.equal(answer.status, 307)
+    t.match(answer.headers.get('locum-location'), thief.authority)
+  }
+  t.equal(asked, 0)
 })
 
 t.test('a location within the connection stays within it, and any other is one in full', async (t) => {

@@ -64,7 +64,7 @@ export class RawClient {
 
   /** Breaks the connection off (RST). */
   reset(): void {
-    this.#transport.resetAndDestroy()
+    resetSocket(this.#transport)
   }
 
   /** All that is there, once `holds`, or once the other side has ended. */
@@ -159,6 +159,12 @@ function fieldsOf(lines: readonly string[]): Record<string, string> {
     fields[name] = fields[name] === undefined ? value : `${fields[name]}, ${value}`
   }
   return fields
+}
+
+/** A reset in the middle of an orderly end leaves Node with a handle that it waits for for ever. */
+export function resetSocket(socket: net.Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 /** Connects to a port of this host. */

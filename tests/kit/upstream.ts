@@ -7,6 +7,7 @@ import * as tls from 'node:tls'
 import { gzipSync } from 'node:zlib'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { type Issued, issue, makeCa, type TestCa } from './certificates.ts'
+import { resetSocket } from './raw.ts'
 import type { Teardown } from './site.ts'
 
 /** Names that are this host without DNS, for upstreams that have to be told apart. */
@@ -259,20 +260,27 @@ function answer(
   })
 }
 
-/** TCP connections by the port of the other side: what carries TLS is not to be had from its socket. */
-const carriers = new Map<number, Socket>()
+/** TCP connections by their two ports: what carries TLS is not to be had from its socket. */
+const carriers = new Map<string, Socket>()
+
+function portsOf({ localPort, remotePort }: Socket): string {
+  return `${localPort} ${remotePort}`
+}
 
 function remember(socket: Socket): void {
-  const { remotePort } = socket
-  if (remotePort === undefined) return
-  carriers.set(remotePort, socket)
+  const ports = portsOf(socket)
+  carriers.set(ports, socket)
   socket.on('error', () => {})
-  socket.once('close', () => carriers.delete(remotePort))
+  socket.once('close', () => {
+    // The ports may be another's by now.
+    if (carriers.get(ports) === socket) carriers.delete(ports)
+  })
 }
 
 /** Breaks a connection off (RST), also one with TLS on it. */
 export function resetUnder(socket: Socket): void {
-  carriers.get(socket.remotePort as number)?.resetAndDestroy()
+  const carrier = carriers.get(portsOf(socket))
+  if (carrier) resetSocket(carrier)
 }
 
 /** An upstream that speaks in bytes: `script` gets each connection once it is ready, TLS done. */

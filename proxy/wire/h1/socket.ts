@@ -17,7 +17,8 @@ export function sendWithoutDelay(socket: Duplex): void {
 /** Ends a message that is framed by its connection's end so that it cannot look whole. */
 export function reset(socket: Duplex): void {
   const { resetAndDestroy, encrypted } = socket as Partial<Socket & { encrypted: boolean }>
-  // Under TLS the missing close_notify tells (RFC 9112 §9.8), and there is no TCP handle to reset.
-  if (encrypted || resetAndDestroy === undefined) socket.destroy()
+  // Under TLS the missing close_notify tells (RFC 9112 §9.8), and there is no TCP handle to reset. A
+  // socket that is ending already is past resetting, and Node was seen to spin where it was tried.
+  if (encrypted || resetAndDestroy === undefined || socket.writableEnded) socket.destroy()
   else resetAndDestroy.call(socket)
 }
