@@ -199,7 +199,11 @@ function checkVariables(
 /** Exact origins (R21): as a browser writes them, never `*` or `null`. */
 function checkOrigins(origins: readonly string[], problem: Report): void {
   origins.forEach((origin, i) => {
-    const exact = URL.canParse(origin) && /^https?:/.test(origin) && new URL(origin).origin === origin
+    const exact =
+      URL.canParse(origin) &&
+      /^https?:/.test(origin) &&
+      new URL(origin).origin === origin &&
+      !origin.includes('*')
     if (!exact) problem(['cors', 'origins', String(i)], 'expected an exact origin: https://app.example.com')
   })
 }

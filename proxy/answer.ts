@@ -66,3 +66,8 @@ export function maskFields(needles: Needles, fields: Fields): number {
   }
   return masked
 }
+
+/** Whether the body is events that come for as long as somebody listens (HTML Standard §9.2). */
+export function isEventStream(fields: Fields): boolean {
+  return /^text\/event-stream\b/i.test(fields.get('content-type') ?? '')
+}

@@ -6,7 +6,7 @@ import type { Route } from '../core/route.ts'
 import { findPlaceholders, placeholderOutside, type SlotUse } from '../core/scan.ts'
 import type { Base, Candidate } from '../core/target.ts'
 import type { Caller } from '../core/words.ts'
-import { isSearched, maskFields, maskHead, removeProxyFields } from './answer.ts'
+import { isEventStream, isSearched, maskFields, maskHead, removeProxyFields } from './answer.ts'
 import { identify } from './caller.ts'
 import { corsFields, rewriteResponse } from './gateway.ts'
 import { completeHead, drawsOnAuth, injectionFor, takesCredential } from './injection.ts'
@@ -60,6 +60,8 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   #mask: StreamMask | undefined
   #masked = 0
   #tunnel: { destroy(): void } | undefined
+  /** It goes on long after it was permitted: a tunnel, an event stream. */
+  #lasting = false
 
   /** `origin`: the listed origin of a browser's request at the gateway. */
   constructor(room: Room, x: ServerExchange<Session>, entrance: Entrance, origin?: string) {
@@ -76,7 +78,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
 
   /** Takes the request on. Whatever fails becomes a refusal; nothing is thrown. */
   run(): void {
-    this.#x.onabort = (fault) => this.#clientGone(fault)
+    this.#x.onabort = () => this.#clientGone()
     try {
       const { head, session } = this.#x
       const caller = identify(
@@ -223,6 +225,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
       this.#makeOwn(head)
       const client = this.#x.takeOver(head)
       this.#status = head.status
+      this.#lasting = true
       this.#tunnel = joinTunnels(client, upstream, this.#needles, head.upgrade, (masked) => {
         this.#masked += masked
         this.#finish()
@@ -264,6 +267,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     if (this.#needles && !searched) this.#room.counts.unsearched++
     this.#makeOwn(head)
     this.#status = head.status
+    this.#lasting = isEventStream(fields)
     if (searched && this.#needles) this.#mask = new StreamMask(this.#needles)
     this.#sink = this.#x.sendHead(head)
     body.start(this)
@@ -333,14 +337,14 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
 
   /** Only what goes on for long is ended by a change of these. */
   get connection(): string | undefined {
-    return this.#tunnel ? this.#found?.route.connection.name : undefined
+    return this.#lasting ? this.#found?.route.connection.name : undefined
   }
 
   get credential(): string | undefined {
-    return this.#tunnel ? this.#material?.credential.id : undefined
+    return this.#lasting ? this.#material?.credential.id : undefined
   }
 
-  #clientGone(_fault: WireError): void {
+  #clientGone(): void {
     if (this.#over) return
     this.#sending?.abort()
     this.#finish()

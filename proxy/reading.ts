@@ -1,5 +1,6 @@
 import type { Directory } from '../core/directory.ts'
 import { type Entrance, LocumError } from '../core/errors.ts'
+import { isProxyKey } from '../core/proxy-key.ts'
 import { baseOf, chooseRoute, noConnection, type Route } from '../core/route.ts'
 import {
   type Base,
@@ -109,10 +110,23 @@ function takeOwnFields(head: RequestHead): string | undefined {
       if (name === 'locum-for') throw new LocumError('not_allowed', 'This caller may not act for others.')
       if (name === 'locum-connection') named = fields.values[i]
       fields.removeAt(i)
+    } else if (holdsProxyKey(fields.values[i] as string)) {
+      throw new LocumError(
+        'bad_request',
+        `A proxy key stands in the header \`${name}\`, where the upstream would see it.`,
+        {
+          hint: 'It belongs in Proxy-Authorization, or at the gateway in Locum-Authorization.',
+        },
+      )
     }
   }
   // HTTP/2 in clear text would carry requests that nobody judges (RFC 9113 §3.1).
   if (head.upgrade !== undefined && /\bh2c?\b/i.test(head.upgrade)) head.upgrade = undefined
   fields.delete('http2-settings')
   return named
+}
+
+/** A key for Locum in a header that goes on is somebody's mistake, and would be the upstream's gain. */
+function holdsProxyKey(value: string): boolean {
+  return value.includes('lcm_') && (value.match(/lcm_[0-9A-Za-z]{49}/g) ?? []).some(isProxyKey)
 }

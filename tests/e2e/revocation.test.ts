@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ASKS, startEchoSite } from '../kit/echo-site.ts'
+import { ASKS, connectionTo, startEchoSite } from '../kit/echo-site.ts'
 import { askBy, ENTRANCES, eventually, openTunnel, sendBy } from '../kit/raw.ts'
 import { openWebSocket } from '../kit/websocket.ts'
 
@@ -81,4 +81,24 @@ t.test("another caller's streams go on when a key is revoked", async (t) => {
   upstream.event('go on')
   t.match(await events.until((received) => received.includes('go on')), 'go on')
   t.notOk(events.ended)
+})
+
+t.test('a replaced credential ends the streams that were opened with the old one', async (t) => {
+  const { site, upstream, goal } = await startEchoSite(t)
+  const streams = []
+  for (const entrance of ENTRANCES) {
+    const events = await sendBy(t, site, entrance, goal, { headers: [ASKS], path: '/sse' })
+    await events.until((received) => received.includes('data: hello'))
+    streams.push(events.gone())
+  }
+  await site.apply({
+    principals: [{ id: 'ada', kind: 'user' }],
+    connections: [connectionTo(upstream)],
+    credentials: [{ connection: 'echo', for: 'shared', fields: { apiKey: 'another-secret-altogether' } }],
+  })
+  await site.settle()
+  await Promise.all(streams)
+  t.equal(site.running.room.live.size, 0)
+  t.equal((await askBy(t, site, 'forward', goal, { headers: [ASKS] })).status, 200)
+  t.equal(upstream.requests.at(-1)?.headers.authorization, 'Bearer another-secret-altogether')
 })

@@ -310,6 +310,13 @@ const CASES: readonly (readonly [title: string, text: string, at: string, key: s
     /exact origin/,
   ],
   [
+    'an origin with a wildcard',
+    connection('cors: { origins: ["https://*.a.example"] }'),
+    '5:23',
+    'connections[0].cors.origins[0]',
+    /exact origin/,
+  ],
+  [
     'the origin null',
     connection('cors: { origins: ["null"] }'),
     '5:23',

@@ -78,7 +78,8 @@ export function readRequestHead(
   const target = text.slice(start, at)
   const behind = text.slice(at + 1)
   const rest = last.of(behind) ?? last.keep(behind, readRequestRest(behind, limits))
-  if (REFUSED.has(method)) throw malformed('a method that is not served')
+  // Methods count as they are written, but not every upstream knows that.
+  if (REFUSED.has(method.toUpperCase())) throw malformed('a method that is not served')
   const { minor, host, contentLength, chunked, upgrade, expectContinue, persistent } = rest
   if (method === 'CONNECT' && (chunked || (contentLength ?? 0) > 0)) throw malformed('CONNECT with a body')
   const fields = rest.fields.copy()
