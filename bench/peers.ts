@@ -1,8 +1,8 @@
-import { writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Ready } from './locum.ts'
-import { type Origin, startNginx } from './origin.ts'
-import { findProgram, freePort, nextMessage, type Program, startOnCore, untilListening } from './processes.ts'
+import { type Origin, SECRET, startNginx } from './origin.ts'
+import { findProgram, freePort, type Program, startOnCore, untilListening } from './processes.ts'
 import { BEARER, fixedRoutes, locumRoutes, type Routes } from './routes.ts'
 
 /** What a peer is given to start with. */
@@ -25,19 +25,68 @@ export interface Peer {
   start(place: Place): Promise<Running | undefined>
 }
 
-/** Locum from a checkout: this one, or another to compare with. */
+/** The one user of the bench, and the variable that holds the secret until it is sealed. */
+const USER = 'ada'
+const VARIABLE = 'BENCH_SECRET'
+
+/**
+ * Locum from a checkout, this one or another to compare with, as anybody starts it and with everything on:
+ * a user with a proxy key and a credential of their own, redaction, audit.
+ */
 export function locum(name: string, checkout: string): Peer {
   return {
     name,
-    async start({ core, origin }) {
-      const script = join(checkout, 'bench/locum.ts')
-      // For profiles: --cpu-prof and the like.
-      const flags = (process.env.LOCUM_BENCH_FLAGS ?? '').split(' ').filter((flag) => flag !== '')
-      const args = [String(origin.httpPort), String(origin.httpsPort), origin.caFile]
-      const program = startOnCore(core, name, [process.execPath, ...flags, script, ...args], { ipc: true })
-      const ready = await nextMessage<Ready>(program)
-      return { name, programs: [program], routes: locumRoutes(origin, { pid: program.pid, ...ready }) }
+    async start({ folder, core, origin }) {
+      const own = mkdtempSync(join(folder, 'locum-'))
+      const config = join(own, 'bench.json')
+      writeFileSync(config, JSON.stringify(configFor(origin)))
+      const file = join(checkout, 'bin/locum')
+      const data = ['--data', join(own, 'data')]
+      const added = execFileSync(file, [...data, 'principal', 'add', USER], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      const [port, consolePort] = [await freePort(), await freePort()]
+      const program = startOnCore(
+        core,
+        name,
+        [
+          file,
+          ...data,
+          ...['serve', '--grace', '0', '--config', config],
+          ...['--proxy', `127.0.0.1:${port}`, '--console', `127.0.0.1:${consolePort}`],
+        ],
+        { env: { [VARIABLE]: SECRET } },
+      )
+      await untilListening(program, port)
+      const { pid } = program
+      return {
+        name,
+        programs: [program],
+        routes: locumRoutes(origin, { port, pid, user: USER, key: added.trim() }),
+      }
     },
+  }
+}
+
+function configFor(origin: Origin): object {
+  const connections = [
+    { name: 'plain', destinations: [`http://localhost:${origin.httpPort}`], allowPlaintext: true },
+    { name: 'secure', destinations: [`https://localhost:${origin.httpsPort}`], ca: origin.caFile },
+  ]
+  return {
+    name: 'bench',
+    connections: connections.map((connection) => ({
+      ...connection,
+      auth: { method: 'api-key' },
+      source: 'per-user',
+      allowPrivateNetwork: true,
+    })),
+    credentials: connections.map((connection) => ({
+      connection: connection.name,
+      for: `user:${USER}`,
+      fields: { apiKey: { env: VARIABLE } },
+    })),
   }
 }
 

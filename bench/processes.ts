@@ -48,11 +48,11 @@ export function startOnCore(
   core: number,
   name: string,
   command: readonly string[],
-  options: { ipc?: boolean; cwd?: string } = {},
+  options: { ipc?: boolean; env?: Readonly<Record<string, string>> } = {},
 ): Program {
   const child = spawn('taskset', ['-c', String(core), ...command], {
     stdio: ['ignore', 'ignore', 'pipe', ...(options.ipc ? (['ipc'] as const) : [])],
-    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
   })
   const closed = new Promise<void>((resolve) => {
     child.once('error', () => resolve())
