@@ -182,7 +182,6 @@ t.test('drains what is discarded up to its limit', async (t) => {
 
 class Channel implements BodyChannel {
   readonly limits = limitsWith({ joinBytes: 64 })
-  readonly full = false
   text = ''
   writes = 0
   written = 0
@@ -206,7 +205,7 @@ class Channel implements BodyChannel {
   }
 }
 
-t.test('joins a head and a small body in one write', async (t) => {
+t.test('sends a head and small pieces of a body as text, and nothing after the end', async (t) => {
   const channel = new Channel()
   const writer = new BodyWriter(channel, CHUNKED, 0, 'HEAD;')
   writer.write(Buffer.from('one'))
@@ -220,19 +219,12 @@ t.test('joins a head and a small body in one write', async (t) => {
     ]),
   )
   t.equal(channel.text, 'HEAD;3\r\none\r\n3\r\ntwo\r\n0\r\nX-Sum: 1\r\n\r\n')
-  t.same([channel.writes, channel.written], [1, 1])
+  t.equal(channel.written, 1)
   writer.write(Buffer.from('late'))
   writer.end()
   writer.abort(new WireError('closed', ''))
-  t.same([channel.writes, channel.written, channel.fault], [1, 1, undefined], 'nothing after the end')
-})
-
-t.test('sends a head whose body takes its time at the end of the turn', async (t) => {
-  const channel = new Channel()
-  new BodyWriter(channel, CHUNKED, 0, 'HEAD;')
-  t.equal(channel.text, '')
-  await new Promise((resolve) => process.nextTick(resolve))
-  t.equal(channel.text, 'HEAD;')
+  t.match(channel.text, /Sum: 1\r\n\r\n$/)
+  t.same([channel.written, channel.fault], [1, undefined])
 })
 
 t.test('breaks off a body that is longer or shorter than its head said', async (t) => {
@@ -241,7 +233,6 @@ t.test('breaks off a body that is longer or shorter than its head said', async (
   writer.write(Buffer.from('ab'))
   writer.write(Buffer.from('cd'))
   t.equal(longer.fault?.fault, 'overrun')
-  writer.flush()
   t.notMatch(longer.text, /d/)
   const shorter = new Channel()
   new BodyWriter(shorter, LENGTH, 3, '').end()

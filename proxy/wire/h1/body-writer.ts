@@ -1,7 +1,6 @@
 import type { Limits } from '../limits.ts'
 import { type BodySink, type Fields, WireError } from '../message.ts'
 import { CHUNKED, type Framing, LENGTH, NONE, writeTrailers } from './head-writer.ts'
-import { flushSoon, type Joining } from './turn.ts'
 
 /** The connection that a body is written to. */
 export interface BodyChannel {
@@ -10,8 +9,6 @@ export interface BodyChannel {
   sendText(latin1: string): boolean
   sendBytes(bytes: Buffer): boolean
   sendPiece(before: string, bytes: Buffer, after: string): boolean
-  /** There is no room: `ondrain` will be called. */
-  readonly full: boolean
   /** The message is on its way, as a whole. */
   bodyWritten(): void
   /** The message cannot become whole. */
@@ -19,15 +16,14 @@ export interface BodyChannel {
 }
 
 /**
- * Writes one message: a head that was held back, then the body in its framing. Small pieces of one
- * turn of the event loop leave in one write, with the head where it can be; large ones as they came.
+ * Writes one message: its head, then the body in its framing. Small pieces go as text, which the
+ * channel joins; large ones as they came.
  */
-export class BodyWriter implements BodySink, Joining {
+export class BodyWriter implements BodySink {
   ondrain: (() => void) | undefined
   readonly #channel: BodyChannel
   readonly #framing: Framing
   #remaining: number
-  #text: string
   #open = true
 
   /** `length` counts where the framing is LENGTH. With NONE the bytes of a body are left out. */
@@ -35,8 +31,7 @@ export class BodyWriter implements BodySink, Joining {
     this.#channel = channel
     this.#framing = framing
     this.#remaining = length
-    this.#text = ''
-    if (head !== '') this.#join(head)
+    if (head !== '') channel.sendText(head)
   }
 
   write(bytes: Buffer): boolean {
@@ -51,15 +46,12 @@ export class BodyWriter implements BodySink, Joining {
     }
     const chunked = this.#framing === CHUNKED
     const channel = this.#channel
-    if (this.#text.length + size <= channel.limits.joinBytes) {
+    if (size <= channel.limits.joinBytes) {
       const piece = bytes.toString('latin1', 0, size)
-      this.#join(chunked ? `${size.toString(16)}\r\n${piece}\r\n` : piece)
-      return !channel.full
+      return channel.sendText(chunked ? `${size.toString(16)}\r\n${piece}\r\n` : piece)
     }
-    const before = this.#text
-    this.#text = ''
-    if (chunked) return channel.sendPiece(`${before}${size.toString(16)}\r\n`, bytes, '\r\n')
-    return before === '' ? channel.sendBytes(bytes) : channel.sendPiece(before, bytes, '')
+    if (chunked) return channel.sendPiece(`${size.toString(16)}\r\n`, bytes, '\r\n')
+    return channel.sendBytes(bytes)
   }
 
   end(trailers?: Fields): void {
@@ -70,14 +62,13 @@ export class BodyWriter implements BodySink, Joining {
     }
     if (this.#framing === CHUNKED) {
       try {
-        this.#text += `0\r\n${trailers === undefined ? '' : writeTrailers(trailers)}\r\n`
+        this.#channel.sendText(`0\r\n${trailers === undefined ? '' : writeTrailers(trailers)}\r\n`)
       } catch (fault) {
         if (!(fault instanceof WireError)) throw fault
         this.abort(fault)
         return
       }
     }
-    this.flush()
     this.#open = false
     this.#channel.bodyWritten()
   }
@@ -88,17 +79,9 @@ export class BodyWriter implements BodySink, Joining {
     this.#channel.bodyBroken(fault)
   }
 
-  /** Sends what was joined so far. */
-  flush(): void {
-    const text = this.#text
-    this.#text = ''
-    if (text !== '') this.#channel.sendText(text)
-  }
-
   /** From now on whatever is written goes nowhere. */
   shut(): void {
     this.#open = false
-    this.#text = ''
     this.ondrain = undefined
   }
 
@@ -107,10 +90,5 @@ export class BodyWriter implements BodySink, Joining {
     const ondrain = this.ondrain
     this.ondrain = undefined
     ondrain?.()
-  }
-
-  #join(text: string): void {
-    if (this.#text === '') flushSoon(this)
-    this.#text += text
   }
 }

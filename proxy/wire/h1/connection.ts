@@ -5,13 +5,13 @@ import type { BodyOwner, BodyReader } from './body-reader.ts'
 import { type Clock, clockOf, type Timed } from './clock.ts'
 import { HeadBytes } from './head-bytes.ts'
 import { NOTHING, outliveReset, sendWithoutDelay } from './socket.ts'
-import { beginReading, endReading } from './turn.ts'
+import { flushAtTurnEnd, type Waiting } from './turn.ts'
 
 /**
  * What both sides do with a socket: read while somebody wants the bytes and never more than one piece
  * beyond, write and notice a peer that does not read, keep two deadlines, and survive whatever breaks.
  */
-export abstract class Connection implements BodyOwner, Timed {
+export abstract class Connection implements BodyOwner, Timed, Waiting {
   readonly limits: Readonly<Limits>
   onclose: (() => void) | undefined
   protected readonly socket: Duplex
@@ -27,6 +27,8 @@ export abstract class Connection implements BodyOwner, Timed {
   protected readBy = 0
   protected writeBy = 0
   protected fault: WireError | undefined
+  /** Sent and not yet written. */
+  #text = ''
   #paused = false
   #pumping = false
 
@@ -62,23 +64,37 @@ export abstract class Connection implements BodyOwner, Timed {
     return this.socket.writableNeedDrain
   }
 
+  /** Goes out at the end of this turn of the event loop, or with what is sent next. */
   sendText(latin1: string): boolean {
-    return this.#sent(this.socket.write(latin1, 'latin1'))
+    if (this.#text.length + latin1.length > this.limits.joinBytes) this.flush()
+    if (this.#text === '') flushAtTurnEnd(this)
+    this.#text += latin1
+    return !this.full
   }
 
   sendBytes(bytes: Buffer): boolean {
-    return this.#sent(this.socket.write(bytes))
+    return this.sendPiece('', bytes, '')
   }
 
   /** One write to the system, where the platform has one for several pieces. */
   sendPiece(before: string, bytes: Buffer, after: string): boolean {
     const { socket } = this
+    const text = this.#text + before
+    this.#text = ''
+    if (text === '' && after === '') return this.#sent(socket.write(bytes))
     socket.cork()
-    if (before !== '') socket.write(before, 'latin1')
+    if (text !== '') socket.write(text, 'latin1')
     let room = socket.write(bytes)
     if (after !== '') room = socket.write(after, 'latin1')
     socket.uncork()
     return this.#sent(room)
+  }
+
+  /** Writes what waits now. */
+  flush(): void {
+    const text = this.#text
+    this.#text = ''
+    if (text !== '' && !this.gone) this.#sent(this.socket.write(text, 'latin1'))
   }
 
   bodyStarted(): void {}
@@ -86,12 +102,10 @@ export abstract class Connection implements BodyOwner, Timed {
   pump(): void {
     if (this.#pumping) return
     this.#pumping = true
-    beginReading()
     try {
       while (this.held !== undefined && !this.gone && this.step(this.held));
     } finally {
       this.#pumping = false
-      endReading()
     }
     this.#settle()
   }
@@ -108,6 +122,7 @@ export abstract class Connection implements BodyOwner, Timed {
   /** Lets go of the socket, paused, with what was read beyond the head. */
   protected detach(): Tunnel {
     const { socket } = this
+    this.flush()
     socket.pause()
     socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)

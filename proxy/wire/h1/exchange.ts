@@ -115,10 +115,6 @@ export class Exchange<S> implements ServerExchange<S>, BodyChannel {
 
   // What the writer of the body asks of its exchange.
 
-  get full(): boolean {
-    return this.#connection.full
-  }
-
   sendText(latin1: string): boolean {
     return this.#over || this.#connection.sendText(latin1)
   }
@@ -137,7 +133,6 @@ export class Exchange<S> implements ServerExchange<S>, BodyChannel {
   }
 
   bodyBroken(): void {
-    this.#writer?.flush()
     this.breakOff()
   }
 

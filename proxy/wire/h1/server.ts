@@ -111,6 +111,7 @@ export class ServerConnection<S> extends Connection implements ServerConnectionH
   /** Nobody may take the response for whole. */
   breakOff(closeDelimited: boolean): void {
     this.#exchange = undefined
+    this.flush()
     if (closeDelimited) reset(this.socket)
     this.fail(new WireError('cancelled', 'the response was broken off'))
   }
@@ -255,6 +256,7 @@ export class ServerConnection<S> extends Connection implements ServerConnectionH
     this.#state = LINGER
     this.held = undefined
     this.readBy = 0
+    this.flush()
     this.writeBy = this.clock.after(this.limits.writeStallMs)
     this.socket.end(() => {
       this.writeBy = 0

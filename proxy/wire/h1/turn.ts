@@ -1,30 +1,21 @@
-/** Something with bytes that wait for more to join them. */
-export interface Joining {
+/** A connection with text that waits to be written. */
+export interface Waiting {
   flush(): void
 }
 
+let waiting: Waiting[] = []
+
 /**
- * Bytes that wait go out when the reading that made them is over: a response's head and its body are
- * mostly made by one read, and then need neither two writes nor a tick of their own.
+ * Flushes it at the end of this turn of the event loop, together with all others. What a turn has read from
+ * many sockets is then answered in one burst: a peer on another core is woken once, not between any two
+ * reads, and a head, its body and the next head in a pipeline are one write.
  */
-const waiting: Joining[] = []
-let readings = 0
-
-export function beginReading(): void {
-  readings++
+export function flushAtTurnEnd(connection: Waiting): void {
+  if (waiting.push(connection) === 1) setImmediate(flushAll)
 }
 
-export function endReading(): void {
-  if (--readings > 0) return
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) next.flush()
-}
-
-/** Flushes it at the end of the reading under way, or else of this turn of the event loop. */
-export function flushSoon(joining: Joining): void {
-  if (readings > 0) waiting.push(joining)
-  else process.nextTick(flush, joining)
-}
-
-function flush(joining: Joining): void {
-  joining.flush()
+function flushAll(): void {
+  const all = waiting
+  waiting = []
+  for (const one of all) one.flush()
 }
