@@ -128,7 +128,7 @@ const site = await startSite(
     ],
     credentials: names.map((connection) => ({ connection, for: 'shared', fields: { apiKey: SECRET } })),
   },
-  { limits: { wire: { responseMs: 300, responseIdleMs: 300, tickMs: 50 } } },
+  { limits: { wire: { responseMs: 1500, responseIdleMs: 1500, tickMs: 100 } } },
 )
 
 for (const entrance of ENTRANCES) {
