@@ -16,6 +16,7 @@ import type { UpstreamLimits } from './proxy/upstreams/limits.ts'
 import { Upstreams } from './proxy/upstreams/upstreams.ts'
 import { connectH1 } from './proxy/wire/h1/client.ts'
 import { type Limits, limitsWith } from './proxy/wire/limits.ts'
+import { VERSION } from './site.ts'
 import { type OpenStore, openStore } from './store/open.ts'
 
 /** How long running requests may take to end when Locum stops, ms. */
@@ -134,6 +135,7 @@ export async function start(config: StartConfig): Promise<Running> {
     closers.push(() => consoleListener.close())
     const proxy = new ProxyListener(room, (host) => authority.leafFor(host), limits)
     const bound = await proxy.listen(bare(proxyAddress.host), proxyAddress.port)
+    closers.push(() => proxy.close(0))
     listeners.push(bound, addressOfUrl(consoleListener.url))
     audit.record({ event: 'start', version: VERSION, node: process.version })
     let closing: Promise<void> | undefined
@@ -157,8 +159,6 @@ export async function start(config: StartConfig): Promise<Running> {
 
 /** Sealed and opened to see that the keys are there; it is kept nowhere. */
 const PROBE = { table: 'probe', row: 'ready', field: 'value', version: 1, owner: 'site', audience: [] }
-
-export const VERSION = '0.1.0'
 
 /** Without TLS a listener stands on loopback only: keys would be read on the way. */
 function readAddress(text: string, which: string): { host: string; port: number } {

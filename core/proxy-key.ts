@@ -39,6 +39,11 @@ export function isProxyKey(text: string): boolean {
   return text.slice(4 + BODY) === base62(BigInt(crc32(body)), CHECK)
 }
 
+/** Whether a key stands anywhere in the text. */
+export function holdsProxyKey(text: string): boolean {
+  return text.includes('lcm_') && (text.match(/lcm_[0-9A-Za-z]{49}/g) ?? []).some(isProxyKey)
+}
+
 /** Hex of the key's SHA-256: what is stored and looked up (R29). */
 export function proxyKeyHash(text: string): string {
   return createHash('sha256').update(text).digest('hex')

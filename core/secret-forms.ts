@@ -22,7 +22,7 @@ const KEPT: readonly RegExp[] = [
 /** Text that everybody leaves as it is in an URL and in JSON. */
 const PLAIN = /^[A-Za-z0-9_.-]*$/
 
-/** What JSON writers escape as `\uXXXX` beside what they must. */
+/** What JSON writers escape as `\u` and four hex digits beside what they must. */
 const ESCAPED: readonly RegExp[] = [
   // JSON.stringify, Python
   /(?!)/,

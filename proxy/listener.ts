@@ -43,6 +43,7 @@ export class ProxyListener {
   readonly #opening = new Set<Tunnel['socket']>()
   readonly #handler: ServerHandler<Session>
   #closing = false
+  #closed: Promise<void> | undefined
 
   constructor(room: Room, leafFor: (host: string) => SecureContext, limits: Readonly<Limits>) {
     this.#room = room
@@ -91,8 +92,13 @@ export class ProxyListener {
     })
   }
 
-  /** Stops taking new work, lets what is under way end within `grace` ms, then cuts it off. */
-  async close(grace: number): Promise<void> {
+  /** Stops taking new work, lets what is under way end within `grace` ms, then cuts it off. The first call counts. */
+  close(grace: number): Promise<void> {
+    this.#closed ??= this.#close(grace)
+    return this.#closed
+  }
+
+  async #close(grace: number): Promise<void> {
     this.#closing = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     for (const socket of this.#opening) socket.destroy()

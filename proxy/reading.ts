@@ -1,6 +1,6 @@
 import type { Directory } from '../core/directory.ts'
 import { type Entrance, LocumError } from '../core/errors.ts'
-import { isProxyKey } from '../core/proxy-key.ts'
+import { holdsProxyKey } from '../core/proxy-key.ts'
 import { baseOf, chooseRoute, noConnection, type Route } from '../core/route.ts'
 import {
   type Base,
@@ -50,9 +50,9 @@ export function findRoute(
   const target: Target = tunnel
     ? parseInTunnel(head.target, head.host, tunnel.target, tunnel.secure)
     : parseAbsolute(head.target, head.host)
-  const candidate = declaredOf(directory, target.candidates)
+  const { candidate, routes } = declaredOf(directory, target.candidates)
   const route = chooseRoute(
-    directory.routesTo(candidate.destination),
+    routes,
     caller.principal,
     { method: head.method, path: pathOnly(target.path) },
     candidate.text,
@@ -62,10 +62,15 @@ export function findRoute(
 }
 
 /** The first that some connection declares; http before the https that it may stand for. */
-function declaredOf(directory: Directory, candidates: readonly Candidate[]): Candidate {
-  for (const candidate of candidates)
-    if (directory.routesTo(candidate.destination).length > 0) return candidate
-  return candidates[candidates.length - 1] as Candidate
+function declaredOf(
+  directory: Directory,
+  candidates: readonly Candidate[],
+): { candidate: Candidate; routes: readonly Route[] } {
+  for (const candidate of candidates) {
+    const routes = directory.routesTo(candidate.destination)
+    if (routes.length > 0) return { candidate, routes }
+  }
+  return { candidate: candidates[candidates.length - 1] as Candidate, routes: [] }
 }
 
 function findNamed(directory: Directory, caller: Caller, head: RequestHead): Found {
@@ -110,23 +115,18 @@ function takeOwnFields(head: RequestHead): string | undefined {
       if (name === 'locum-for') throw new LocumError('not_allowed', 'This caller may not act for others.')
       if (name === 'locum-connection') named = fields.values[i]
       fields.removeAt(i)
-    } else if (holdsProxyKey(fields.values[i] as string)) {
-      throw new LocumError(
-        'bad_request',
-        `A proxy key stands in the header \`${name}\`, where the upstream would see it.`,
-        {
-          hint: 'It belongs in Proxy-Authorization, or at the gateway in Locum-Authorization.',
-        },
-      )
-    }
+    } else if (holdsProxyKey(fields.values[i] as string)) throw misplacedKey(`the header \`${name}\``)
   }
+  if (holdsProxyKey(head.target)) throw misplacedKey('the target')
   // HTTP/2 in clear text would carry requests that nobody judges (RFC 9113 §3.1).
   if (head.upgrade !== undefined && /\bh2c?\b/i.test(head.upgrade)) head.upgrade = undefined
   fields.delete('http2-settings')
   return named
 }
 
-/** A key for Locum in a header that goes on is somebody's mistake, and would be the upstream's gain. */
-function holdsProxyKey(value: string): boolean {
-  return value.includes('lcm_') && (value.match(/lcm_[0-9A-Za-z]{49}/g) ?? []).some(isProxyKey)
+/** A key for Locum in what goes on is somebody's mistake, and would be the upstream's gain. */
+function misplacedKey(where: string): LocumError {
+  return new LocumError('bad_request', `A proxy key stands in ${where}, where the upstream would see it.`, {
+    hint: 'It belongs in Proxy-Authorization, or at the gateway in Locum-Authorization.',
+  })
 }

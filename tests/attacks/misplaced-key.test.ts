@@ -14,6 +14,9 @@ for (const entrance of ENTRANCES) {
       t.match(body, /bad_request/)
       t.notMatch(body, key)
     }
+    const asked = await askBy(t, site, entrance, goal, { path: `/x?key=${key}` })
+    t.equal(asked.status, 400, 'in the target')
+    t.notMatch(asked.body, key)
     t.equal(upstream.requests.length, before)
     const other = await askBy(t, site, entrance, goal, { headers: [`X-Note: ${key.slice(0, -1)}`] })
     t.equal(other.status, 200, 'what only looks like one passes')

@@ -1,8 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import t from 'tap'
 import { comparableAddress, judgeAddress, mayDial } from '../../core/addresses.ts'
 import { canonicalHost, isAddress } from '../../core/destination.ts'
+import { vectors } from '../kit/vectors.ts'
 
 t.test('judges an IPv4 address by its range, at both ends', async (t) => {
   const cases: [string, string][] = [
@@ -200,34 +199,23 @@ t.test('compares addresses by where a packet goes, not by their spelling', async
   t.not(comparableAddress('::1'), comparableAddress('::2'))
 })
 
-const vectors = resolve(
-  process.env.LOCUM_VECTORS ?? resolve(import.meta.dirname, '../../../shared/vectors'),
-  'ssrf/ip-spellings.json',
-)
+const spellings = vectors('ssrf/ip-spellings.json')
 
-t.test(
-  'denies every spelling that a guard must deny, and no other',
-  { skip: existsSync(vectors) ? false : 'the published vectors are not here' },
-  async (t) => {
-    const cases = JSON.parse(readFileSync(vectors, 'utf8')) as {
-      host: string
-      ip: string | null
-      form: string
-      expect: 'deny' | 'allow'
-    }[]
-    t.ok(cases.length > 300)
-    for (const { host, ip, form, expect } of cases) {
-      const canonical = canonicalHost(host)
-      // A name is judged by what it resolves to: the names of this host to loopback, the others to metadata.
-      const answer = ip ?? (host.toLowerCase().includes('local') ? '127.0.0.1' : '169.254.169.254')
-      const address =
-        canonical === undefined
-          ? undefined
-          : isAddress(canonical)
-            ? canonical.replace(/^\[|\]$/g, '')
-            : answer
-      const allowed = address !== undefined && mayDial(judgeAddress(address), false)
-      t.equal(allowed, expect === 'allow', `${form} ${host}`)
-    }
-  },
-)
+t.test('denies every spelling that a guard must deny, and no other', spellings.options, async (t) => {
+  const cases = JSON.parse(spellings.read()) as {
+    host: string
+    ip: string | null
+    form: string
+    expect: 'deny' | 'allow'
+  }[]
+  t.ok(cases.length > 300)
+  for (const { host, ip, form, expect } of cases) {
+    const canonical = canonicalHost(host)
+    // A name is judged by what it resolves to: the names of this host to loopback, the others to metadata.
+    const answer = ip ?? (host.toLowerCase().includes('local') ? '127.0.0.1' : '169.254.169.254')
+    const address =
+      canonical === undefined ? undefined : isAddress(canonical) ? canonical.replace(/^\[|\]$/g, '') : answer
+    const allowed = address !== undefined && mayDial(judgeAddress(address), false)
+    t.equal(allowed, expect === 'allow', `${form} ${host}`)
+  }
+})

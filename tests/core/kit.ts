@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { methods } from '../../auth-methods/index.ts'
 import type { AuthMethods } from '../../core/auth-method.ts'
 import { type Destination, parseDestination } from '../../core/destination.ts'
@@ -78,11 +76,4 @@ export function makeCredential(more: Partial<Credential> = {}): Credential {
     changedAt: 0,
     ...more,
   }
-}
-
-/** A file of published vectors, and the reason to skip its test where it is not here. */
-export function vectors(path: string): { file: string; skip: string | false } {
-  const folder = process.env.LOCUM_VECTORS ?? resolve(import.meta.dirname, '../../../shared/vectors')
-  const file = resolve(folder, path)
-  return { file, skip: existsSync(file) ? false : 'the published vectors are not here' }
 }

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
-import { isProxyKey, proxyKeyHash, proxyKeyText } from '../../core/proxy-key.ts'
+import { holdsProxyKey, isProxyKey, proxyKeyHash, proxyKeyText } from '../../core/proxy-key.ts'
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 
@@ -30,6 +30,8 @@ t.test('what a secret scanner looks for finds it in a text', async (t) => {
   const key = proxyKeyText(randomBytes(32))
   const [found] = /\blcm_[0-9A-Za-z]{49}\b/.exec(`export KEY="${key}" # note`) ?? []
   t.equal(found, key)
+  t.ok(holdsProxyKey(`export KEY="${key}" # note`))
+  t.notOk(holdsProxyKey(`export KEY="${key.slice(0, -1)}" # note`))
 })
 
 t.test('a key with any character changed is none', async (t) => {

@@ -2,8 +2,8 @@ import { Duplex } from 'node:stream'
 import t from 'tap'
 import { serveH1 } from '../../proxy/wire/h1/server.ts'
 import type { BodySink, ServerExchange, WireError } from '../../proxy/wire/message.ts'
+import { vectors } from '../kit/vectors.ts'
 import { answer } from './kit.ts'
-import { needsVectors, readVectors } from './vectors.ts'
 
 interface Case {
   file: string
@@ -71,11 +71,13 @@ async function serve(raw: string, more: string): Promise<{ whole: number; fault:
   return result
 }
 
+const published = vectors('llhttp/cases.json')
+
 t.test(
   'refuses every strict request that llhttp refuses, and says why where it refuses more',
-  needsVectors,
+  published.options,
   async (t) => {
-    const cases = readVectors<Case[]>('llhttp/cases.json').filter(
+    const cases = (JSON.parse(published.read()) as Case[]).filter(
       (one) => JSON.parse(one.meta).type === 'request',
     )
     t.ok(cases.length > 100, `${cases.length} cases`)

@@ -1,6 +1,6 @@
 import t from 'tap'
+import { vectors } from '../kit/vectors.ts'
 import { dial, eventually, type RawPeer, startRaw, startRelay } from './kit.ts'
-import { needsVectors, readVectors } from './vectors.ts'
 
 /** Field lines that were seen, or can be thought, to frame a message for one reader and not for another. */
 const OF_OUR_OWN = [
@@ -86,13 +86,19 @@ async function judgeAll(t: Parameters<typeof dial>[0], gadgets: string[]): Promi
   return odd
 }
 
-t.test('sends one request or none, and no stray byte, for each published gadget', needsVectors, async (t) => {
-  const gadgets = readVectors<string[]>('smuggling/te-gadgets.json').map((one) =>
-    Buffer.from(one, 'base64').toString('latin1'),
-  )
-  t.ok(gadgets.length > 400, `${gadgets.length} gadgets`)
-  t.same(await judgeAll(t, gadgets), [])
-})
+const published = vectors('smuggling/te-gadgets.json')
+
+t.test(
+  'sends one request or none, and no stray byte, for each published gadget',
+  published.options,
+  async (t) => {
+    const gadgets = (JSON.parse(published.read()) as string[]).map((one) =>
+      Buffer.from(one, 'base64').toString('latin1'),
+    )
+    t.ok(gadgets.length > 400, `${gadgets.length} gadgets`)
+    t.same(await judgeAll(t, gadgets), [])
+  },
+)
 
 t.test('sends one request or none, and no stray byte, for gadgets of our own', async (t) => {
   t.same(await judgeAll(t, OF_OUR_OWN), [])
