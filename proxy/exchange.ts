@@ -320,15 +320,11 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
 
   // How it ends.
 
-  /** Ends it at once: what permitted it is no longer in force. */
+  /** Ends it at once: with a refusal where no answer has begun, else broken off. */
   cut(code: Code): void {
     if (this.#over) return
     if (this.#tunnel) this.#tunnel.destroy()
-    else {
-      this.#sending?.abort()
-      this.#x.breakOff()
-      this.#finish(code)
-    }
+    else this.#refuse(new LocumError(code, 'What permitted this request is no longer in force.'))
   }
 
   get caller(): Caller {

@@ -77,7 +77,7 @@ export class Live {
     for (const living of [...this.#all]) {
       const { expiresAt } = living.caller
       if (over) living.cut('store_unavailable')
-      else if (expiresAt !== undefined && expiresAt <= now) living.cut('not_allowed')
+      else if (expiresAt !== undefined && expiresAt <= now) living.cut('caller_unauthenticated')
     }
     if (this.#owed) void this.#judgeCallers()
   }
@@ -120,7 +120,7 @@ export class Live {
         known.set(keyHash, asking)
       }
       try {
-        if (!stands(living, await asking)) living.cut('not_allowed')
+        if (!stands(living, await asking)) living.cut('caller_unauthenticated')
       } catch (thrown) {
         this.#owed = true
         const error = asLocumError(thrown)

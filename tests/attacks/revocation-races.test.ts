@@ -52,14 +52,20 @@ t.test('a key that is revoked while a request waits for its credential sends not
     const client = await sendBy(t, site, entrance, { ...upstream, name: 'echo' }, { path: '/sse' })
     await eventually(slow.isAsked, 'the credential is waited for')
     await site.revoke('ada')
-    await client.gone()
+    // A tunnel goes with its key; elsewhere the request is told why.
+    if (entrance === 'connect') await client.gone()
+    else {
+      const { status, body } = await client.response()
+      t.equal(status, entrance === 'gateway' ? 401 : 407)
+      t.match(body, 'caller_unauthenticated')
+    }
     slow.release()
     await eventually(() => site.running.room.live.size === 0, 'it is no longer under way')
     await site.settle()
     t.equal(upstream.requests.length, 0, entrance)
     t.match(
       (await site.audit()).filter(({ event }) => event === 'refused'),
-      [{ code: 'not_allowed' }],
+      [{ code: 'caller_unauthenticated' }],
     )
   }
 })

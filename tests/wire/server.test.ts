@@ -188,7 +188,7 @@ t.test('tells whoever reads a body that it does not come', async (t) => {
 })
 
 t.test('does not hurry a client whose body nobody waits for', async (t) => {
-  const server = await serve(t, () => {}, { bodyIdleMs: 10, idleMs: 200, headMs: 200 })
+  const server = await serve(t, () => {}, { bodyIdleMs: 400, idleMs: 1200, headMs: 1200 })
   const client = await server.client()
   client.send(POST)
   await eventually(() => server.exchanges.length === 1, 'a request')
