@@ -7,11 +7,13 @@ import { ROOT } from './sources.ts'
 
 const PROGRAM = `
 const [, main, ...args] = process.argv
-process.stdout.write(JSON.stringify({ main, args, node: process.env.CHOSEN ?? 'the real one', pid: process.pid }))
+// What is told to wait listens before it speaks: its first word is the sign to send it a signal.
 if (args[0] === 'wait') {
   process.on('SIGTERM', () => process.exit(7))
   setInterval(() => {}, 1000)
-} else if (args[0] === 'fail') process.exit(3)
+}
+process.stdout.write(JSON.stringify({ main, args, node: process.env.CHOSEN ?? 'the real one', pid: process.pid }))
+if (args[0] === 'fail') process.exit(3)
 `
 
 function write(path: string, text: string, mode = 0o644): string {
