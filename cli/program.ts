@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander'
 import { asLocumError, type LocumError } from '../core/errors.ts'
+import { addCommand } from './add.ts'
 import { applyCommands } from './apply.ts'
 import { auditCommand } from './audit.ts'
 import { caCommand } from './ca.ts'
@@ -41,6 +42,7 @@ First steps:
     )
   for (const command of [
     serveCommand(terminal),
+    addCommand(terminal),
     ...applyCommands(terminal),
     principalCommand(terminal),
     connectionCommand(terminal),

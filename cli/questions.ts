@@ -31,9 +31,7 @@ export async function askForFields(
   method: AuthMethod,
   streams: NonNullable<Terminal['asking']>,
 ): Promise<JsonObject | undefined> {
-  const { isCancel, password, text } = await import('@clack/prompts')
-  const demanded = (required: boolean) => (value: string | undefined) =>
-    required && !value ? 'This is needed.' : undefined
+  const { isCancel, password } = await import('@clack/prompts')
   if (method.fields === 'any') {
     const answer = await password({
       message: 'Fields as one JSON object (not shown)',
@@ -43,19 +41,55 @@ export async function askForFields(
     })
     return isCancel(answer) ? undefined : (JSON.parse(answer) as JsonObject)
   }
-  const fields: Record<string, string> = {}
-  for (const [name, { title, secret, required }] of Object.entries(method.fields)) {
-    const question = {
-      message: secret ? `${title} (not shown)` : title,
-      mask: NO_ECHO,
-      ...streams,
-      validate: demanded(required),
-    }
-    const answer = secret ? await password(question) : await text(question)
+  return ask(
+    Object.entries(method.fields).map(([name, { title, secret, required }]) => ({
+      name,
+      title,
+      secret,
+      wrong: (text) => (required && !text ? 'This is needed.' : undefined),
+    })),
+    streams,
+  )
+}
+
+/** One question to a person. */
+export interface Asked {
+  readonly name: string
+  readonly title: string
+  /** Asked for without an echo. */
+  readonly secret: boolean
+  /** What is meant where nothing is typed. */
+  readonly usual?: string
+  readonly example?: string
+  /** A line to say before it. */
+  readonly intro?: string
+  /** What is wrong with an answer, to be asked again; undefined where nothing is. */
+  wrong(answer: string): string | undefined
+}
+
+/** The answers by name, without those that are empty. Undefined where the person gave up. */
+export async function ask(
+  questions: readonly Asked[],
+  streams: NonNullable<Terminal['asking']>,
+): Promise<Record<string, string> | undefined> {
+  const { isCancel, log, password, text } = await import('@clack/prompts')
+  const answers: Record<string, string> = {}
+  for (const { name, title, secret, usual, example, intro, wrong } of questions) {
+    if (intro !== undefined) log.info(intro, streams)
+    const validate = (value: string | undefined) => wrong(value ?? '')
+    const answer = secret
+      ? await password({ message: `${title} (not shown)`, mask: NO_ECHO, ...streams, validate })
+      : await text({
+          message: title,
+          placeholder: usual ?? example,
+          defaultValue: usual,
+          ...streams,
+          validate,
+        })
     if (isCancel(answer)) return undefined
-    if (answer !== undefined && answer !== '') fields[name] = answer
+    if (answer !== undefined && answer !== '') answers[name] = answer
   }
-  return fields
+  return answers
 }
 
 function isObjectText(text: string): boolean {

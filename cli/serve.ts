@@ -22,7 +22,8 @@ interface ServeOptions extends GlobalOptions {
   readonly grace: number
 }
 
-const PROXY = '127.0.0.1:8080'
+/** Where the proxy is unless told otherwise. */
+export const PROXY = '127.0.0.1:8080'
 const CONSOLE = '127.0.0.1:8081'
 /** Seconds. */
 const GRACE = 30

@@ -55,6 +55,8 @@ export interface AuthMethod {
   readonly variables?: readonly string[]
   /** Names of `auth:` keys in the file beside `method`. */
   readonly configKeys: readonly string[]
+  /** JSON Schema of each of them, with a `description` for editors. */
+  readonly configSchema?: { readonly [key: string]: JsonObject }
   /** Throws bad_request where the connection's `auth` does not make sense. */
   checkConfig?(config: JsonObject): void
   /** Throws bad_request where entered fields do not make sense. */

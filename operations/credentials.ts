@@ -127,7 +127,8 @@ async function find({ as, store }: Context, id: string): Promise<Credential> {
   })
 }
 
-function refuseManaged(credential: Credential): void {
+/** Throws not_allowed where a file has it. */
+export function refuseManaged(credential: Credential): void {
   if (credential.managedBy === undefined) return
   throw new LocumError(
     'not_allowed',
@@ -180,6 +181,14 @@ async function viewOne(context: Context, id: string): Promise<CredentialView> {
   return view(await find(context, id), await store.bindings(as), await store.connections(as))
 }
 
+/** Throws bad_request where it is a user's who is not there. */
+export async function checkScope({ as, store }: Context, scope: Scope): Promise<void> {
+  if (!scope.startsWith('user:') || (await store.principal(as, scope.slice(5)))) return
+  throw new LocumError('bad_request', `There is no principal \`${scope.slice(5)}\`.`, {
+    hint: `locum principal add ${scope.slice(5)}`,
+  })
+}
+
 export const setCredential = defineOperation({
   name: 'credential.set',
   summary: 'Enter a credential for a connection, or enter it again',
@@ -195,11 +204,7 @@ export const setCredential = defineOperation({
     const { as, store } = context
     const connection = await findConnection(context, input.connection)
     const scope = input.for as Scope
-    if (scope.startsWith('user:') && !(await store.principal(as, scope.slice(5)))) {
-      throw new LocumError('bad_request', `There is no principal \`${scope.slice(5)}\`.`, {
-        hint: `locum principal add ${scope.slice(5)}`,
-      })
-    }
+    await checkScope(context, scope)
     const useless = uselessScope(connection, scope)
     if (useless !== undefined) context.warn(useless)
     const [binding] = (await store.bindings(as, connection.name)).filter((b) => b.scope === scope)

@@ -1,14 +1,29 @@
 import Type, { type Static } from 'typebox'
-import { closed, Kind, Label, Name, PrincipalId, ScopeText } from './schema.ts'
+import { about, closed, Kind, Label, Name, PrincipalId, ScopeText } from './schema.ts'
 
-/** The file as people write it: YAML or JSON. Unknown keys are errors. */
+/**
+ * The file as people write it: YAML or JSON. Unknown keys are errors. Every key says what it is for
+ * (`about`): docs/locum.schema.json is made of this (operations/json-schema.ts).
+ */
 
 const Text = Type.String({ minLength: 1, expected: 'a text' })
 
 /** Where a secret is read from when the file is applied. */
 export const SecretSource = Type.Union([
-  closed({ env: Type.String({ minLength: 1, expected: 'the name of an environment variable' }) }),
-  closed({ file: Type.String({ minLength: 1, expected: 'a path, relative to this file' }) }),
+  closed({
+    env: about(
+      'The environment variable that holds it, read when the file is applied.',
+      Type.String({ minLength: 1, expected: 'the name of an environment variable' }),
+      { examples: ['STRIPE_KEY'] },
+    ),
+  }),
+  closed({
+    file: about(
+      'The file that holds it, relative to this one, read when this one is applied.',
+      Type.String({ minLength: 1, expected: 'a path, relative to this file' }),
+      { examples: ['./stripe.key'] },
+    ),
+  }),
 ])
 
 const ListenAddress = Type.String({
@@ -18,85 +33,219 @@ const ListenAddress = Type.String({
 
 export const PrincipalEntry = closed(
   {
-    id: PrincipalId,
-    kind: Type.Optional(Kind),
-    profile: Type.Optional(Label),
-    email: Type.Optional(Label),
-    projects: Type.Optional(Type.Array(Label)),
-    admin: Type.Optional(Type.Boolean()),
-    key: Type.Optional(SecretSource),
+    id: about('Who it is. Callers say it beside their proxy key.', PrincipalId, { examples: ['ada'] }),
+    kind: Type.Optional(about('A person, or a program.', Kind, { default: 'user' })),
+    profile: Type.Optional(
+      about('The group whose credentials it may be served with. At most one.', Label, {
+        examples: ['sales'],
+      }),
+    ),
+    email: Type.Optional(about('Its e-mail address, for `$User.Email`.', Label)),
+    projects: Type.Optional(
+      about('The projects it belongs to; a connection can be limited to some.', Type.Array(Label), {
+        default: [],
+      }),
+    ),
+    admin: Type.Optional(about('Whether it may administer this site.', Type.Boolean(), { default: false })),
+    key: Type.Optional(
+      about(
+        'Its proxy key (`lcm_…`). Without it there is none until `locum principal rotate-key`.',
+        SecretSource,
+      ),
+    ),
   },
   'a principal: { id: ada, kind: user }',
 )
 
+const Allow = closed({
+  methods: Type.Optional(
+    about(
+      'The HTTP methods, in capitals. Left out: all.',
+      Type.Array(
+        Type.String({
+          pattern: "^[!#$%&'*+.^_`|~0-9A-Z-]+$",
+          expected: 'an HTTP method in capitals, such as GET',
+        }),
+      ),
+      { examples: [['GET', 'POST']] },
+    ),
+  ),
+  paths: Type.Optional(
+    about(
+      'The paths, in which `*` stands for any characters. Where two connections reach the same destination, the longer literal beginning wins.',
+      Type.Array(Type.String({ pattern: '^/[\\x21-\\x7e]*$', expected: 'a path such as /api/*' })),
+      { examples: [['/v1/*']] },
+    ),
+  ),
+  profiles: Type.Optional(about('Only callers with one of these profiles.', Type.Array(Label))),
+  projects: Type.Optional(about('Only callers in one of these projects.', Type.Array(Label))),
+})
+
 export const ConnectionEntry = closed(
   {
-    name: Name,
-    destinations: Type.Array(Text, { minItems: 1, expected: 'a list of at least one https://host' }),
-    ownedWildcard: Type.Optional(Type.Boolean()),
-    base: Type.Optional(Text),
-    // Which keys stand beside `method` is the method's own to say.
-    auth: Type.Object({ method: Text }, { expected: 'how it authenticates: { method: api-key }' }),
-    source: Type.Optional(Type.Enum(['shared', 'per-profile', 'per-user'])),
-    fallback: Type.Optional(Type.Array(Type.Enum(['profile', 'shared']))),
-    headers: Type.Optional(
-      Type.Record(Type.String(), Type.String({ expected: 'a text' }), {
-        expected: 'header names with their values',
+    name: about(
+      'What it is called: in errors, in the audit, in `Locum-Connection`, and at the gateway as /c/NAME/.',
+      Name,
+      { examples: ['stripe'] },
+    ),
+    destinations: about(
+      'What may be reached: scheme, host and port, without a path. The left-most label of a host may be `*`.',
+      Type.Array(Text, { minItems: 1, expected: 'a list of at least one https://host' }),
+      { examples: [['https://api.stripe.com']] },
+    ),
+    ownedWildcard: Type.Optional(
+      about(
+        'Says that every name under a wildcard is yours. Without it a wildcard carries no secret.',
+        Type.Boolean(),
+        { default: false },
+      ),
+    ),
+    base: Type.Optional(
+      about('Where the gateway sends /c/NAME/…. Left out: the only exact destination.', Text, {
+        examples: ['https://api.example.com/v2/'],
       }),
     ),
-    allow: Type.Optional(
-      closed({
-        methods: Type.Optional(
-          Type.Array(
-            Type.String({
-              pattern: "^[!#$%&'*+.^_`|~0-9A-Z-]+$",
-              expected: 'an HTTP method in capitals, such as GET',
+    // Which keys stand beside `method` is the method's own to say.
+    auth: about(
+      'How requests are authenticated.',
+      Type.Object(
+        { method: about('The method; the other keys are its own.', Text) },
+        { expected: 'how it authenticates: { method: api-key }' },
+      ),
+    ),
+    source: Type.Optional(
+      about(
+        'Whose credential serves a caller. `basic` needs it said.',
+        Type.Enum(['shared', 'per-profile', 'per-user']),
+        { default: 'shared' },
+      ),
+    ),
+    fallback: Type.Optional(
+      about(
+        'Where else to look when the caller has none: `shared` for per-profile; `profile`, `shared` or both for per-user.',
+        Type.Array(Type.Enum(['profile', 'shared'])),
+        { default: [] },
+      ),
+    ),
+    headers: Type.Optional(
+      about(
+        "Common headers: set on every request, in place of the client's own. `{{$Auth.…}}` and `{{$User.…}}` stand for values.",
+        Type.Record(Type.String(), Type.String({ expected: 'a text' }), {
+          expected: 'header names with their values',
+        }),
+      ),
+    ),
+    allow: Type.Optional(about('What may be asked for, and by whom. Left out: anything, by anybody.', Allow)),
+    slots: Type.Optional(
+      about(
+        "Where a client's placeholder may be replaced.",
+        closed({
+          headers: Type.Optional(
+            about('Header names, in place of the well-known key headers. `[]` is none.', Type.Array(Text), {
+              examples: [['x-crm-key']],
             }),
           ),
-        ),
-        paths: Type.Optional(
-          Type.Array(Type.String({ pattern: '^/[\\x21-\\x7e]*$', expected: 'a path such as /api/*' })),
-        ),
-        profiles: Type.Optional(Type.Array(Label)),
-        projects: Type.Optional(Type.Array(Label)),
+        }),
+      ),
+    ),
+    cors: Type.Optional(
+      about(
+        'Web pages that may use the gateway.',
+        closed({
+          origins: about('Exact origins; never `*`.', Type.Array(Text), {
+            examples: [['https://app.example.com']],
+          }),
+        }),
+      ),
+    ),
+    allowPrivateNetwork: Type.Optional(
+      about('Lets it reach loopback, private, link-local and metadata addresses.', Type.Boolean(), {
+        default: false,
       }),
     ),
-    slots: Type.Optional(closed({ headers: Type.Optional(Type.Array(Text)) })),
-    cors: Type.Optional(closed({ origins: Type.Array(Text) })),
-    allowPrivateNetwork: Type.Optional(Type.Boolean()),
-    allowPlaintext: Type.Optional(Type.Boolean()),
-    ca: Type.Optional(Type.String({ minLength: 1, expected: 'a path of a PEM file, relative to this file' })),
+    allowPlaintext: Type.Optional(
+      about('Lets a secret go over plain http.', Type.Boolean(), { default: false }),
+    ),
+    ca: Type.Optional(
+      about(
+        "A PEM file with the upstream's own CA certificates, relative to this file.",
+        Type.String({ minLength: 1, expected: 'a path of a PEM file, relative to this file' }),
+        { examples: ['./lab-ca.pem'] },
+      ),
+    ),
   },
   'a connection: { name, destinations, auth }',
 )
 
 export const CredentialEntry = closed(
   {
-    name: Type.Optional(Label),
-    connection: Name,
-    for: ScopeText,
-    fields: Type.Record(Type.String(), Type.Unknown(), {
-      expected: 'fields with their values: { apiKey: { env: STRIPE_KEY } }',
+    name: Type.Optional(about('For people, in lists.', Label)),
+    connection: about('The connection that it is for, in this file or applied before.', Name),
+    for: about('Whom it serves: `shared`, `profile:NAME` or `user:ID`.', ScopeText, {
+      examples: ['shared', 'profile:sales', 'user:ada'],
     }),
-    projects: Type.Optional(Type.Array(Label)),
+    fields: about(
+      "What the connection's method asks for: `apiKey`; `username` and `password`; for `raw` anything. Secrets are best read from elsewhere: `{ env: NAME }` or `{ file: PATH }`.",
+      Type.Record(Type.String(), Type.Union([SecretSource, Type.Unknown()]), {
+        expected: 'fields with their values: { apiKey: { env: STRIPE_KEY } }',
+      }),
+    ),
+    projects: Type.Optional(
+      about('The projects that it is shared with.', Type.Array(Label), { default: [] }),
+    ),
   },
   'a credential: { connection, for, fields }',
 )
 
 export const FileSchema = closed(
   {
-    name: Type.Optional(Name),
-    site: Type.Optional(closed({ url: Type.Optional(Text), contact: Type.Optional(Label) })),
-    listen: Type.Optional(
-      closed({
-        proxy: Type.Optional(ListenAddress),
-        console: Type.Optional(ListenAddress),
+    name: Type.Optional(
+      about('Whose objects these are: `apply --prune` removes what a file of this name made.', Name, {
+        default: 'default',
       }),
     ),
-    identity: Type.Optional(closed({ default: Type.Optional(PrincipalId) })),
-    principals: Type.Optional(Type.Array(PrincipalEntry)),
-    connections: Type.Optional(Type.Array(ConnectionEntry)),
-    credentials: Type.Optional(Type.Array(CredentialEntry)),
+    site: Type.Optional(
+      about(
+        'This installation.',
+        closed({
+          url: Type.Optional(about('Its public address.', Text, { examples: ['https://locum.example.com'] })),
+          contact: Type.Optional(about('Whom people ask about it.', Label, { examples: ['it@example.com'] })),
+        }),
+      ),
+    ),
+    listen: Type.Optional(
+      about(
+        'Where `locum serve` listens.',
+        closed({
+          proxy: Type.Optional(
+            about('The address that clients use as their proxy, and of the gateway.', ListenAddress, {
+              default: '127.0.0.1:8080',
+            }),
+          ),
+          console: Type.Optional(
+            about('The address of health, readiness and the CA certificate.', ListenAddress, {
+              default: '127.0.0.1:8081',
+            }),
+          ),
+        }),
+      ),
+    ),
+    identity: Type.Optional(
+      about(
+        'Who callers are.',
+        closed({
+          default: Type.Optional(
+            about(
+              'Who calls where nobody says so: a sidecar needs no key. Never for a web page.',
+              PrincipalId,
+            ),
+          ),
+        }),
+      ),
+    ),
+    principals: Type.Optional(about('Users and services that may call.', Type.Array(PrincipalEntry))),
+    connections: Type.Optional(about('External systems that can be reached.', Type.Array(ConnectionEntry))),
+    credentials: Type.Optional(about('The secrets, and whom they serve.', Type.Array(CredentialEntry))),
   },
   'keys such as `connections:`',
 )

@@ -101,7 +101,7 @@ export function planFile(
 }
 
 /** The keys that differ, leaving out what stays undefined. */
-function changedKeys(before: object | undefined, after: object): string[] {
+export function changedKeys(before: object | undefined, after: object): string[] {
   const old = before as Record<string, unknown> | undefined
   return Object.entries(after)
     .filter(([key, value]) => !same(old?.[key], value))
@@ -203,7 +203,7 @@ function planConnection(planning: Planning, desired: DesiredConnection): void {
 }
 
 /** What a member of a connection is called in the file. */
-function fileKey(member: string): string {
+export function fileKey(member: string): string {
   if (member === 'method' || member === 'methodConfig') return 'auth'
   if (member === 'slotHeaders') return 'slots'
   return member === 'corsOrigins' ? 'cors' : member

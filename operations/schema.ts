@@ -10,6 +10,18 @@ export function closed<T extends Record<string, TSchema>>(properties: T, expecte
   return Type.Object(properties, { additionalProperties: false, ...(expected ? { expected } : {}) })
 }
 
+/**
+ * The schema with what it is for, as editors and the published JSON Schema tell it: a sentence or two
+ * for whoever writes that key. `default`: what holds where it is left out.
+ */
+export function about<T extends TSchema>(
+  description: string,
+  schema: T,
+  more: { default?: unknown; examples?: readonly unknown[] } = {},
+): T {
+  return Type.With(schema, { description, ...more }) as unknown as T
+}
+
 export const PrincipalId = Type.String({
   pattern: '^[A-Za-z0-9._@-]{1,128}$',
   expected: 'an id of letters, digits and . _ @ - (at most 128)',

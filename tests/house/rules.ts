@@ -17,12 +17,13 @@ const MAY_SEE: Readonly<Record<string, readonly string[] | 'all'>> = {
   'site.ts': 'all',
   'main.ts': 'all',
   bench: 'all',
+  docs: 'all',
   examples: 'all',
   tests: 'all',
 }
 
 /** The rooms that a user never runs: nothing else may lean on them. */
-const OUTSIDE = ['tests', 'bench', 'examples']
+const OUTSIDE = ['tests', 'bench', 'docs', 'examples']
 
 /** What a pure core may take from Node, and of what does I/O the one name that does none. */
 const PURE: Readonly<Record<string, readonly string[] | 'all'>> = {
