@@ -73,6 +73,7 @@ t.test('every verb explains itself to a newcomer', async (t) => {
   const { out } = await run('--help')
   for (const verb of [
     'serve',
+    'add',
     'apply',
     'check',
     'principal',
@@ -87,7 +88,7 @@ t.test('every verb explains itself to a newcomer', async (t) => {
     t.match(out, new RegExp(`^  ${verb}\\b.*  \\S`, 'm'), verb)
     t.match(await run([verb, '--help']), { code: 0, out: /^Usage: locum /, err: '' }, verb)
   }
-  for (const line of ['principal add', 'credential set', 'apply', 'serve', 'explain', 'ca export']) {
+  for (const line of ['principal add', 'credential set', 'apply', 'add', 'serve', 'explain', 'ca export']) {
     t.match((await run(`${line} --help`)).out, /\$ .*locum /, `${line} shows an example`)
   }
   t.match((await run('principal add --help')).out, /--data <folder>/, 'and the options that every verb has')
