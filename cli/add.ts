@@ -217,6 +217,6 @@ function told(
   const whose = curl.includes('$LOCUM_KEY') ? `, and with the proxy key of ${caller} in LOCUM_KEY` : ''
   lines.push('', `While \`locum serve\` runs${whose}:`, '', `  ${curl}`, '')
   lines.push('Where a base URL is taken instead of a proxy:', '', `  ${baseUrl}   ${header}`)
-  if (sdk !== undefined) lines.push(`  ${sdk}`)
+  if (sdk !== undefined) lines.push(`  ${sdk}   (any key will do: Locum puts its own)`)
   return `${lines.join('\n')}\n\n`
 }
