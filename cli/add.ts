@@ -130,7 +130,7 @@ async function add(
   await session.run(checkTemplate, { ...input, answers: plain })
   const answers = asking ? await askRest(template, plain, asking, true) : given
   const added = await session.run(addTemplate, { ...input, answers })
-  const lines = await pasteLines(session, template, added)
+  const lines = await pasteLines(session, template, added, answers)
   if (options.json) return terminal.write(json({ ...added, ...lines }))
   terminal.write(told(template, added, options.for, lines))
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Scope } from '../core/words.ts'
 import type { Added } from '../operations/add.ts'
 import { listPrincipals } from '../operations/principals.ts'
-import type { Template } from '../operations/template.ts'
+import { checkAnswers, fillTemplate, type Template } from '../operations/template.ts'
 import { PROXY } from './serve.ts'
 import type { Session } from './session.ts'
 
@@ -15,7 +15,10 @@ export interface PasteLines {
   readonly baseUrl: string
   /** What goes with the base URL. */
   readonly header: string
-  /** Variables for the vendor's own clients; the key can be any text, since Locum replaces it. */
+  /**
+   * Variables for the vendor's own client, where it takes a base URL from one; the key can be any text,
+   * since Locum replaces it.
+   */
   readonly sdk?: string
 }
 
@@ -24,9 +27,11 @@ export async function pasteLines(
   session: Session,
   template: Template,
   { connection, credential, beside }: Added,
+  answers: Readonly<Record<string, string>>,
 ): Promise<PasteLines> {
   const { name } = connection
-  const { probe, baseUrl, ask } = template
+  const { baseUrl, ask } = template
+  const { probe } = fillTemplate(template, checkAnswers(template, answers, { secrets: false }))
   const scope = credential.bindings.find((binding) => binding.connection === name)?.for ?? 'shared'
   const caller = await callerFor(session, scope)
   const [destination] = connection.destinations as [string]
@@ -38,14 +43,18 @@ export async function pasteLines(
     ...Object.entries(probe.headers ?? {}),
   ].map(([field, value]) => `--header '${field}: ${value}' `)
   const keys = Object.values(ask).flatMap(({ variable }) => (variable === undefined ? [] : [variable]))
-  const variables = keys.map((variable) => `${variable}=any`)
-  if (baseUrl) variables.push(`${baseUrl.variable}=${proxy}/c/${name}${baseUrl.path}`)
+  const sdk =
+    baseUrl &&
+    [
+      ...keys.map((variable) => `${variable}=any`),
+      `${baseUrl.variable}=${proxy}/c/${name}${baseUrl.path}`,
+    ].join(' ')
   return {
     caller: caller.id,
     curl: `curl --proxy ${proxy} --proxy-user "${caller.id}:${caller.key}" ${headers.join('')}${url}`,
     baseUrl: `${proxy}/c/${name}/`,
     header: `Locum-Authorization: Bearer ${caller.key}`,
-    ...(variables.length > 0 ? { sdk: variables.join(' ') } : {}),
+    ...(sdk === undefined ? {} : { sdk }),
   }
 }
 

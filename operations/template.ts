@@ -11,7 +11,10 @@ export interface Question {
   readonly title: string
   /** Is never an argument, and asked for without an echo. */
   readonly secret?: true
-  /** Of a secret: the environment variable in which the vendor's own clients or examples have it. */
+  /**
+   * Of a secret: the environment variable in which the vendor's own clients or examples have it; where
+   * they have none, what most people call it.
+   */
   readonly variable?: string
   readonly example?: string
   /** What is meant where nothing is answered. */
@@ -22,8 +25,8 @@ export interface Question {
 }
 
 /**
- * A well-known API. In every text of `keyAt`, `connection` and `fields`, `{NAME}` stands for the
- * answer to that question.
+ * A well-known API. In every text of `keyAt`, `connection`, `fields` and `probe`, `{NAME}` stands for
+ * the answer to that question.
  */
 export interface Template {
   readonly name: string
@@ -39,7 +42,10 @@ export interface Template {
   readonly fields: Readonly<Record<string, string>>
   /** A GET that changes nothing, and what it wants beside the key. */
   readonly probe: { readonly path: string; readonly headers?: Readonly<Record<string, string>> }
-  /** The environment variable in which the vendor's own client looks for another base URL, and what its path is. */
+  /**
+   * The environment variable in which the vendor's own client looks for another base URL, and the path it
+   * expects there. That client looks for the key in the secret's `variable`.
+   */
   readonly baseUrl?: { readonly variable: string; readonly path: string }
 }
 
@@ -48,6 +54,7 @@ export interface Filled {
   readonly keyAt: string
   readonly connection: Template['connection']
   readonly fields: Readonly<Record<string, string>>
+  readonly probe: Template['probe']
 }
 
 /** Every template, by name. */
@@ -111,8 +118,8 @@ export function checkAnswers(
 
 /** Puts the answers in, in one pass; a question without one stays as it stands. */
 export function fillTemplate(template: Template, answers: Readonly<Record<string, string>>): Filled {
-  const { keyAt, connection, fields } = template
-  return fill({ keyAt, connection, fields }, answers)
+  const { keyAt, connection, fields, probe } = template
+  return fill({ keyAt, connection, fields, probe }, answers)
 }
 
 function fill<T>(value: T, answers: Readonly<Record<string, string>>): T {

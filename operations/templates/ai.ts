@@ -6,8 +6,8 @@ export const ai: readonly Template[] = [
   {
     name: 'anthropic',
     title: 'Anthropic (Claude)',
-    keyAt: 'https://console.anthropic.com/settings/keys',
-    docs: 'https://docs.anthropic.com/en/api/overview',
+    keyAt: 'https://platform.claude.com/settings/keys',
+    docs: 'https://platform.claude.com/docs/en/get-api-key',
     ask: key('API key', 'ANTHROPIC_API_KEY'),
     ...keyed(['https://api.anthropic.com'], { 'x-api-key': '{{$Auth.API_Key}}' }),
     probe: { path: '/v1/models', headers: { 'anthropic-version': '2023-06-01' } },
@@ -21,6 +21,7 @@ export const ai: readonly Template[] = [
     ask: key('API key', 'CO_API_KEY'),
     ...keyed(['https://api.cohere.com']),
     probe: { path: '/v1/models' },
+    baseUrl: { variable: 'CO_API_URL', path: '' },
   },
   {
     name: 'deepl',
@@ -38,6 +39,7 @@ export const ai: readonly Template[] = [
     },
     ...keyed(['https://{host}'], { Authorization: 'DeepL-Auth-Key {{$Auth.API_Key}}' }),
     probe: { path: '/v2/usage' },
+    baseUrl: { variable: 'DEEPL_SERVER_URL', path: '/' },
   },
   {
     name: 'elevenlabs',
@@ -46,7 +48,7 @@ export const ai: readonly Template[] = [
     docs: 'https://elevenlabs.io/docs/api-reference/authentication',
     ask: key('API key', 'ELEVENLABS_API_KEY'),
     ...keyed(['https://api.elevenlabs.io'], { 'xi-api-key': '{{$Auth.API_Key}}' }),
-    probe: { path: '/v1/models' },
+    probe: { path: '/v1/user' },
   },
   {
     name: 'gemini',
@@ -56,6 +58,7 @@ export const ai: readonly Template[] = [
     ask: key('API key', 'GEMINI_API_KEY'),
     ...keyed(['https://generativelanguage.googleapis.com'], { 'x-goog-api-key': '{{$Auth.API_Key}}' }),
     probe: { path: '/v1beta/models' },
+    baseUrl: { variable: 'GOOGLE_GEMINI_BASE_URL', path: '' },
   },
   {
     name: 'groq',
@@ -95,7 +98,7 @@ export const ai: readonly Template[] = [
   {
     name: 'openai',
     title: 'OpenAI',
-    keyAt: 'https://platform.openai.com/api-keys',
+    keyAt: 'https://platform.openai.com/settings/organization/api-keys',
     docs: 'https://platform.openai.com/docs/api-reference/authentication',
     ask: key('API key', 'OPENAI_API_KEY'),
     ...keyed(['https://api.openai.com']),
@@ -110,5 +113,6 @@ export const ai: readonly Template[] = [
     ask: key('API key', 'OPENROUTER_API_KEY'),
     ...keyed(['https://openrouter.ai']),
     probe: { path: '/api/v1/key' },
+    baseUrl: { variable: 'OPENROUTER_BASE_URL', path: '/api/v1' },
   },
 ]

@@ -37,9 +37,10 @@ export const development: readonly Template[] = [
     title: 'CircleCI',
     keyAt: 'https://app.circleci.com/settings/user/tokens',
     docs: 'https://circleci.com/docs/api/v2/',
-    ask: key('Personal API token', 'CIRCLECI_CLI_TOKEN'),
-    ...keyed(['https://circleci.com'], { 'Circle-Token': '{{$Auth.API_Key}}' }),
+    ask: key('Personal API token', 'CIRCLE_TOKEN'),
+    ...keyed(['https://circleci.com']),
     probe: { path: '/api/v2/me' },
+    baseUrl: { variable: 'CIRCLE_HOST', path: '' },
   },
   {
     name: 'cloudflare',
@@ -54,13 +55,13 @@ export const development: readonly Template[] = [
   {
     name: 'datadog',
     title: 'Datadog',
-    keyAt: 'https://app.datadoghq.com/organization-settings/api-keys',
+    keyAt: 'https://docs.datadoghq.com/account_management/api-app-keys/',
     docs: 'https://docs.datadoghq.com/api/latest/authentication/',
     ask: {
       site: {
         title: 'Site, such as us3.datadoghq.com or datadoghq.eu',
         default: 'datadoghq.com',
-        pattern: /^(?:(?:(?:us3|us5|ap1|ap2)\.)?datadoghq\.com|datadoghq\.eu|(?:us2\.)?ddog-gov\.com)$/,
+        pattern: /^(?:(?:(?:us3|us5|ap1|ap2|uk1)\.)?datadoghq\.com|datadoghq\.eu|(?:us2\.)?ddog-gov\.com)$/,
         expected: 'one of the sites of Datadog, such as datadoghq.com or datadoghq.eu',
       },
       apiKey: { title: 'API key', secret: true, variable: 'DD_API_KEY' },
@@ -72,7 +73,7 @@ export const development: readonly Template[] = [
       headers: { 'DD-API-KEY': '{{$Auth.apiKey}}', 'DD-APPLICATION-KEY': '{{$Auth.applicationKey}}' },
     },
     fields: { apiKey: '{apiKey}', applicationKey: '{applicationKey}' },
-    probe: { path: '/api/v1/validate' },
+    probe: { path: '/api/v2/validate_keys' },
   },
   {
     name: 'digitalocean',
@@ -82,6 +83,7 @@ export const development: readonly Template[] = [
     ask: key('Personal access token', 'DIGITALOCEAN_ACCESS_TOKEN'),
     ...keyed(['https://api.digitalocean.com']),
     probe: { path: '/v2/account' },
+    baseUrl: { variable: 'DIGITALOCEAN_API_URL', path: '/' },
   },
   {
     name: 'fastly',
@@ -91,6 +93,7 @@ export const development: readonly Template[] = [
     ask: key('API token', 'FASTLY_API_TOKEN'),
     ...keyed(['https://api.fastly.com'], { 'Fastly-Key': '{{$Auth.API_Key}}' }),
     probe: { path: '/tokens/self' },
+    baseUrl: { variable: 'FASTLY_API_ENDPOINT', path: '' },
   },
   {
     name: 'github',
@@ -133,6 +136,7 @@ export const development: readonly Template[] = [
     ask: key('Personal access token', 'LINODE_TOKEN'),
     ...keyed(['https://api.linode.com']),
     probe: { path: '/v4/profile' },
+    baseUrl: { variable: 'LINODE_URL', path: '' },
   },
   {
     name: 'netlify',
@@ -142,14 +146,23 @@ export const development: readonly Template[] = [
     ask: key('Personal access token', 'NETLIFY_AUTH_TOKEN'),
     ...keyed(['https://api.netlify.com']),
     probe: { path: '/api/v1/user' },
+    baseUrl: { variable: 'NETLIFY_API_URL', path: '/api/v1' },
   },
   {
     name: 'pagerduty',
     title: 'PagerDuty',
     keyAt: 'https://support.pagerduty.com/main/docs/api-access-keys',
     docs: 'https://developer.pagerduty.com/docs/authentication',
-    ask: key('REST API key', 'PAGERDUTY_TOKEN'),
-    ...keyed(['https://api.pagerduty.com'], { Authorization: 'Token token={{$Auth.API_Key}}' }),
+    ask: {
+      host: {
+        title: 'Host: api.pagerduty.com, or api.eu.pagerduty.com for accounts in the EU',
+        default: 'api.pagerduty.com',
+        pattern: /^api(?:\.eu)?\.pagerduty\.com$/,
+        expected: 'api.pagerduty.com or api.eu.pagerduty.com',
+      },
+      ...key('REST API key', 'PAGERDUTY_TOKEN'),
+    },
+    ...keyed(['https://{host}'], { Authorization: 'Token token={{$Auth.API_Key}}' }),
     probe: { path: '/abilities' },
   },
   {
@@ -162,13 +175,13 @@ export const development: readonly Template[] = [
       ...key('Auth token', 'SENTRY_AUTH_TOKEN'),
     },
     ...keyed(['https://{host}']),
-    probe: { path: '/api/0/organizations/' },
+    probe: { path: '/api/0/' },
     baseUrl: { variable: 'SENTRY_URL', path: '/' },
   },
   {
     name: 'vercel',
     title: 'Vercel',
-    keyAt: 'https://vercel.com/account/settings/tokens',
+    keyAt: 'https://vercel.com/account/tokens',
     docs: 'https://vercel.com/docs/rest-api',
     ask: key('Access token', 'VERCEL_TOKEN'),
     ...keyed(['https://api.vercel.com']),

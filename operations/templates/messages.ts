@@ -24,10 +24,11 @@ export const messages: readonly Template[] = [
         pattern: /^api(?:\.eu)?\.mailgun\.net$/,
         expected: 'api.mailgun.net or api.eu.mailgun.net',
       },
-      ...key('API key', 'MAILGUN_API_KEY'),
+      ...key('API key', 'MG_API_KEY'),
     },
     ...basic('https://{host}', 'api', '{apiKey}'),
     probe: { path: '/v4/domains' },
+    baseUrl: { variable: 'MG_URL', path: '' },
   },
   {
     name: 'postmark',
@@ -59,7 +60,7 @@ export const messages: readonly Template[] = [
     name: 'slack',
     title: 'Slack',
     keyAt: 'https://api.slack.com/apps',
-    docs: 'https://api.slack.com/web',
+    docs: 'https://docs.slack.dev/apis/web-api',
     ask: key('Bot or user token', 'SLACK_BOT_TOKEN'),
     ...keyed(['https://slack.com']),
     probe: { path: '/api/auth.test' },
@@ -70,15 +71,22 @@ export const messages: readonly Template[] = [
     keyAt: 'https://console.twilio.com/us1/account/keys-credentials/api-keys',
     docs: 'https://www.twilio.com/docs/iam/api-keys',
     ask: {
-      sid: {
-        title: 'Account SID (AC…) or API key SID (SK…)',
+      account: {
+        title: 'Account SID (AC…)',
         example: 'AC00000000000000000000000000000000',
+        pattern: /^AC[0-9a-f]{32}$/i,
+        expected: 'AC with 32 hexadecimal digits',
+      },
+      sid: {
+        title: 'API key SID (SK…), or the account SID again for its auth token',
+        example: 'SK00000000000000000000000000000000',
         pattern: /^(?:AC|SK)[0-9a-f]{32}$/i,
         expected: 'AC or SK with 32 hexadecimal digits',
       },
-      secret: { title: 'Auth token or API key secret', secret: true, variable: 'TWILIO_AUTH_TOKEN' },
+      secret: { title: 'API key secret or auth token', secret: true, variable: 'TWILIO_AUTH_TOKEN' },
     },
     ...basic('https://api.twilio.com', '{sid}', '{secret}'),
-    probe: { path: '/2010-04-01/Accounts.json' },
+    // An API key of the standard kind may not read the account itself.
+    probe: { path: '/2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json' },
   },
 ]

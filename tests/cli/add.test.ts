@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { start } from '../../main.ts'
-import { templates } from '../../operations/template.ts'
+import { fillTemplate, templates } from '../../operations/template.ts'
 import { startInternet } from '../kit/internet.ts'
 import { openShell, type Shell } from './kit.ts'
 import { DOCUMENTED, KEY } from './templates.ts'
@@ -54,14 +54,13 @@ t.test(
     t.teardown(() => site.close(0))
     const here = (text: string) => text.replaceAll('http://127.0.0.1:8080', site.proxyUrl)
     const forward = printed.map(({ curl }) => `${here(curl)} --silent --show-error`)
-    const gateway = [...templates.values()].map(
-      ({ probe }, i) =>
-        `curl --silent --show-error --header "${printed[i]?.header}" ${here(printed[i]?.baseUrl as string)}${probe.path.slice(1)}${Object.entries(
-          probe.headers ?? {},
-        )
-          .map(([name, value]) => ` --header '${name}: ${value}'`)
-          .join('')}`,
-    )
+    const gateway = [...templates.values()].map((template, i) => {
+      const { probe } = fillTemplate(template, DOCUMENTED[template.name]?.answers ?? {})
+      const headers = Object.entries(probe.headers ?? {}).map(
+        ([name, value]) => ` --header '${name}: ${value}'`,
+      )
+      return `curl --silent --show-error --header "${printed[i]?.header}" ${here(printed[i]?.baseUrl as string)}${probe.path.slice(1)}${headers.join('')}`
+    })
     const out = await sh([...forward, ...gateway].join('\n'), { LOCUM_KEY: key })
     t.equal(out, 'arrived'.repeat(2 * templates.size))
     t.equal(arrived.length, 2 * templates.size)
@@ -85,12 +84,14 @@ t.test(
   },
 )
 
-t.test('what a template makes is what it shows as a file', async (t) => {
+t.test('what a template makes is what it shows as a file, and what its own client reads', async (t) => {
   const { run, json, env } = openShell(t)
   for (const [name, { ask }] of templates) {
     const { line, input } = adding(name)
-    const { credential, connection } = await json(line, { input })
+    const { credential, connection, sdk } = await json(line, { input })
     t.match(credential, { state: 'ready', audience: connection.destinations })
+    const [key, base, path] = DOCUMENTED[name]?.client ?? []
+    t.equal(sdk, base && `${key}=any ${base}=http://127.0.0.1:8080/c/${name}${path}`, `${name}'s own client`)
     const shown = await run([...line, '--show'])
     t.equal(shown.code, 0, shown.err)
     t.notMatch(shown.out, KEY)
@@ -121,7 +122,7 @@ t.test('every template says where its key is made, and asks only what it can use
       `${name}: exact hosts`,
     )
     t.match(probe.path, /^\/\S*$/, name)
-    const inConnection = JSON.stringify([connection, keyAt])
+    const inConnection = JSON.stringify([connection, keyAt, probe])
     const inFields = JSON.stringify(fields)
     t.ok(
       Object.values(ask).some(({ secret }) => secret),
@@ -167,7 +168,10 @@ t.test('at a terminal the key is asked for without an echo, behind what is no se
   const { code, out, err, seen } = await atTerminal(shell, ['add', 'jira'], ['acme', 'ada@example.com', KEY])
   t.equal(code, 0, err)
   t.match(out, /^Jira Cloud is the connection jira: https:\/\/acme\.atlassian\.net\n/)
-  t.match(seen, /Site.*E-mail.*A key is made at https:\/\/id\.atlassian\.com.*API token \(not shown\)/s)
+  t.match(
+    seen,
+    /Site.*E-mail.*A key is made at https:\/\/id\.atlassian\.com.*API token without scopes \(not shown\)/s,
+  )
   t.notMatch(seen + out + err, KEY)
   t.notMatch(seen, '▪', 'not even its length')
 })
@@ -195,7 +199,7 @@ t.test('a secret is never an argument, and no answer is told back', async (t) =>
     [['add', 'stripe'], JSON.stringify({ apiKey: [secret] }), /`apiKey` is not a text/],
     [['add', 'stripe'], `{"__proto__":"${secret}","apiKey":"${secret}"}`, /does not ask for `__proto__`/],
     [['add', 'datadog'], secret, /more than one secret/],
-    [['add', 'twilio', '--set', 'sid=AC1'], secret, /is AC or SK with 32 hexadecimal digits/],
+    [['add', 'twilio', '--set', 'account=AC1'], secret, /is AC with 32 hexadecimal digits/],
     [['add', 'jira', '--set', 'site=evil.example/', '--set', 'email=a'], secret, /is one label/],
     [['add', 'jira', '--set', 'site=*', '--set', 'email=a'], secret, /is one label/],
     [['add', 'gitlab', '--set', 'host=gitlab.com:444@evil.example'], secret, /is a host name/],
