@@ -112,6 +112,37 @@ export function comparableAddress(ip: string): string | undefined {
   return [carried >>> 24, (carried >>> 16) & 255, (carried >>> 8) & 255, carried & 255].join('.')
 }
 
+/** An address, or all that begin with the same bits; IPv4 as IPv6 has it mapped. */
+export interface AddressRange {
+  readonly groups: readonly number[]
+  readonly bits: number
+  /** Written as IPv6: such a one holds no plain IPv4 address. */
+  readonly ipv6: boolean
+}
+
+/** `10.1.2.3`, `10.0.0.0/8`, `fd00::/8`; undefined where the text is none. Bits beyond the prefix do not count. */
+export function parseRange(text: string): AddressRange | undefined {
+  const [, address, length] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const groups = address === undefined ? undefined : mappedGroups(address)
+  if (groups === undefined) return undefined
+  const ipv6 = address?.includes(':') === true
+  const most = ipv6 ? 128 : 32
+  const bits = length === undefined ? most : Number(length)
+  return bits <= most ? { groups, bits: bits + 128 - most, ipv6 } : undefined
+}
+
+/** Whether `ip`, an address without brackets, is in the range. */
+export function inRange(range: AddressRange, ip: string): boolean {
+  if (range.ipv6 && !ip.includes(':')) return false
+  const groups = mappedGroups(ip)
+  return groups !== undefined && startsAlike(groups, range.groups, range.bits)
+}
+
+function mappedGroups(ip: string): number[] | undefined {
+  const ipv4 = parseIpv4(ip)
+  return ipv4 === undefined ? parseIpv6(ip) : [0, 0, 0, 0, 0, 0xffff, ipv4 >>> 16, ipv4 & 0xffff]
+}
+
 function judgeIpv4(address: number): AddressKind {
   for (const { base, mask, kind } of IPV4_RANGES) if ((address & mask) >>> 0 === base) return kind
   return 'public'

@@ -12,6 +12,7 @@ import {
 } from './addresses.ts'
 import { type DialPhase, dialError } from './faults.ts'
 import type { UpstreamLimits } from './limits.ts'
+import type { Opening, Parent } from './parent.ts'
 import type { UpstreamSpec } from './spec.ts'
 import type { TlsMemory } from './tls.ts'
 
@@ -24,6 +25,8 @@ export interface DialContext {
   readonly tls: TlsMemory
   /** Told of every socket that is opened, the losers of a race too. */
   readonly opened: (socket: Socket) => void
+  /** Where everything leaves by a parent proxy. */
+  readonly parent?: Parent
 }
 
 export type Dialled = (error: LocumError | undefined, socket: Socket | undefined) => void
@@ -47,6 +50,9 @@ export class Dial {
   #addresses: readonly string[] = []
   #next = 0
   readonly #trying = new Set<Socket>()
+  /** By which the addresses are dialled; undefined: from here. */
+  readonly #parent: Parent | undefined
+  readonly #asking = new Set<Opening>()
   #lastError: unknown
   #deadline: NodeJS.Timeout | undefined
   #stagger: NodeJS.Timeout | undefined
@@ -55,6 +61,7 @@ export class Dial {
     this.#context = context
     this.#spec = spec
     this.#done = done
+    this.#parent = context.parent?.carries(spec.destination.host) ? context.parent : undefined
   }
 
   start(): void {
@@ -63,7 +70,8 @@ export class Dial {
       this.#fail(new LocumError('internal', 'A wildcard cannot be dialled.'))
       return
     }
-    this.#deadline = setTimeout(() => this.#expire(), this.#context.limits.connectMs)
+    const { connectMs, parentMs } = this.#context.limits
+    this.#deadline = setTimeout(() => this.#expire(), this.#parent ? parentMs : connectMs)
     if (isAddress(host)) this.#judge([host.startsWith('[') ? host.slice(1, -1) : host])
     else if (isLocalName(host)) this.#judge(LOCAL_ADDRESSES)
     else this.#lookUp(host)
@@ -80,12 +88,22 @@ export class Dial {
     try {
       answers = await this.#context.lookup(host)
     } catch (thrown) {
-      this.#fail(dialError(thrown, 'lookup'))
+      this.#fail(this.#lookupError(thrown))
       return
     }
     if (!this.#done) return
-    if (answers.length === 0) this.#fail(dialError({ code: 'ENODATA' }, 'lookup'))
+    if (answers.length === 0) this.#fail(this.#lookupError({ code: 'ENODATA' }))
     else this.#judge(answers.map((answer) => answer.address))
+  }
+
+  /** A parent proxy may know names that this host does not; who judges addresses has to know them too. */
+  #lookupError(thrown: unknown): LocumError {
+    const error = dialError(thrown, 'lookup')
+    if (!this.#parent) return error
+    return new LocumError(error.code, error.detail, {
+      cause: error.cause,
+      hint: 'Locum looks names up itself, behind an egress proxy too, to judge where they lead: this host needs a resolver that knows them.',
+    })
   }
 
   #judge(addresses: readonly string[]): void {
@@ -108,6 +126,16 @@ export class Dial {
     clearTimeout(this.#stagger)
     const address = this.#addresses[this.#next++]
     if (address === undefined) return
+    const { limits } = this.#context
+    if (this.#next < this.#addresses.length) {
+      const ms = this.#parent ? limits.nextAddressByParentMs : limits.nextAddressMs
+      this.#stagger = setTimeout(() => this.#tryNext(), ms)
+    }
+    if (this.#parent) this.#ask(this.#parent, address)
+    else this.#dial(address)
+  }
+
+  #dial(address: string): void {
     let socket: Socket
     try {
       socket = this.#open(address)
@@ -117,7 +145,9 @@ export class Dial {
     }
     this.#trying.add(socket)
     socket.on('error', ignoreError)
-    const refused = (error?: unknown) => this.#refused(socket, error)
+    const refused = (error?: unknown) => {
+      if (this.#trying.delete(socket)) this.#refused(error)
+    }
     socket.once('error', refused)
     socket.once('close', refused)
     socket.once('connect', () => {
@@ -126,22 +156,54 @@ export class Dial {
       this.#connected(socket)
     })
     this.#context.opened(socket)
-    if (this.#next < this.#addresses.length) {
-      this.#stagger = setTimeout(() => this.#tryNext(), this.#context.limits.nextAddressMs)
-    }
   }
 
   #open(address: string): Socket {
-    const { scheme, port } = this.#spec.destination
-    if (scheme === 'https') return this.#context.tls.connect(this.#spec, address)
-    return connectTcp({ host: address, port, allowHalfOpen: true })
+    if (this.#isSecure) return this.#context.tls.connect(this.#spec, address)
+    return connectTcp({ host: address, port: this.#spec.destination.port, allowHalfOpen: true })
   }
 
-  #refused(socket: Socket, error: unknown): void {
-    if (!this.#trying.delete(socket) || !this.#done) return
+  get #isSecure(): boolean {
+    return this.#spec.destination.scheme === 'https' && !this.#spec.raw
+  }
+
+  #ask(parent: Parent, address: string): void {
+    const { destination, raw } = this.#spec
+    const opening = parent.open(address, destination.port, raw === true, (error, socket, final) => {
+      this.#asking.delete(opening)
+      if (!this.#done) socket?.destroy()
+      else if (socket) this.#throughParent(socket)
+      else if (final && error) this.#fail(error)
+      else this.#refused(error)
+    })
+    this.#asking.add(opening)
+    opening.start()
+  }
+
+  #throughParent(socket: Socket): void {
+    this.#stop()
+    if (!this.#isSecure) {
+      this.#succeed(socket)
+      return
+    }
+    try {
+      const secure = this.#context.tls.connect(this.#spec, socket)
+      secure.on('error', ignoreError)
+      this.#handshake(secure)
+    } catch (thrown) {
+      socket.destroy()
+      this.#fail(dialError(thrown, 'tls'))
+    }
+  }
+
+  #refused(error: unknown): void {
+    if (!this.#done) return
     if (error instanceof Error) this.#lastError = error
     if (this.#next < this.#addresses.length) this.#tryNext()
-    else if (this.#trying.size === 0) this.#fail(dialError(this.#lastError, 'connect'))
+    else if (this.#trying.size + this.#asking.size === 0) {
+      const last = this.#lastError
+      this.#fail(last instanceof LocumError ? last : dialError(last, 'connect'))
+    }
   }
 
   #connected(socket: Socket): void {
@@ -149,7 +211,7 @@ export class Dial {
     socket.setNoDelay(true)
     socket.setKeepAlive(true, KEEPALIVE_MS)
     this.#stop()
-    if (this.#spec.destination.scheme === 'https') this.#handshake(socket as TLSSocket)
+    if (this.#isSecure) this.#handshake(socket as TLSSocket)
     else this.#succeed(socket)
   }
 
@@ -174,15 +236,15 @@ export class Dial {
   }
 
   #expire(): void {
-    const seconds = (ms: number) => `${ms / 1000} s`
-    const { connectMs, handshakeMs } = this.#context.limits
-    this.#fail(
-      this.#phase === 'tls'
-        ? new LocumError('upstream_timeout', `The TLS handshake took longer than ${seconds(handshakeMs)}.`)
-        : new LocumError('upstream_unreachable', `There was no connection within ${seconds(connectMs)}.`, {
-            cause: this.#lastError,
-          }),
-    )
+    const { connectMs, handshakeMs, parentMs } = this.#context.limits
+    const cause = this.#lastError
+    const unreachable = (says: string) => new LocumError('upstream_unreachable', says, { cause })
+    if (this.#phase === 'tls') {
+      const says = `The TLS handshake with the upstream took longer than ${handshakeMs / 1000} s.`
+      this.#fail(new LocumError('upstream_timeout', says))
+    } else if (this.#parent) {
+      this.#fail(unreachable(`The egress proxy opened no way to the upstream within ${parentMs / 1000} s.`))
+    } else this.#fail(unreachable(`There was no connection to the upstream within ${connectMs / 1000} s.`))
   }
 
   #succeed(socket: Socket): void {
@@ -205,6 +267,10 @@ export class Dial {
     for (const socket of this.#trying) {
       this.#trying.delete(socket)
       socket.destroy()
+    }
+    for (const opening of this.#asking) {
+      this.#asking.delete(opening)
+      opening.cancel()
     }
   }
 }

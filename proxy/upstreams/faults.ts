@@ -130,6 +130,59 @@ export function wireError(fault: WireError): LocumError {
   return toError(fault.phase === 'body' ? BROKEN_BODY : BY_FAULT[fault.fault], fault)
 }
 
+/** What went wrong on the way to the parent proxy itself. */
+export function parentError(error: LocumError): LocumError {
+  if (error.code === 'overloaded') return error
+  const extras: ErrorExtras = { cause: error }
+  if (error.code === 'destination_forbidden') {
+    return new LocumError(
+      'upstream_unreachable',
+      'The egress proxy has an address that is never dialled, such as a listener of Locum itself.',
+      extras,
+    )
+  }
+  if (error.hint === OWN_CA)
+    extras.hint = 'A proxy with a certificate authority of its own needs it named in `egress.ca`.'
+  // Our own texts: they name the peer, and nothing of what it said.
+  const detail = error.detail.replace(/([Tt])he upstream\b/g, '$1he egress proxy')
+  return new LocumError('upstream_unreachable', detail, extras)
+}
+
+/** The parent proxy answered, and opened no tunnel: of its answer only the number is told. */
+export function parentRefusal(status: number, port: number): LocumError {
+  if (status === 407) {
+    return new LocumError(
+      'upstream_unreachable',
+      'The egress proxy does not take the credentials that Locum has for it, or wants some.',
+      {
+        hint: 'An administrator sets `egress: { username, password }` in the file; your own key is not meant.',
+      },
+    )
+  }
+  const hint =
+    port === 443
+      ? undefined
+      : 'Many proxies open tunnels to port 443 alone: permit this one there, or name the host in `noProxy`.'
+  return new LocumError(
+    'upstream_unreachable',
+    status === 403
+      ? 'The egress proxy does not allow this destination (403).'
+      : `The egress proxy opened no way to the upstream (${status}).`,
+    hint === undefined ? {} : { hint },
+  )
+}
+
+/** The parent proxy answered what is no answer, or broke off before one. */
+export function parentFault(cause: WireError): LocumError {
+  const says =
+    cause.fault === 'closed' || cause.fault === 'reset'
+      ? 'The egress proxy closed the connection before it answered.'
+      : cause.fault === 'timeout'
+        ? 'The egress proxy did not answer in time.'
+        : 'The answer of the egress proxy is not valid HTTP.'
+  return new LocumError('upstream_unreachable', says, { cause })
+}
+
 function toError(meaning: Meaning, cause: unknown): LocumError {
   const extras: ErrorExtras = { cause }
   if (meaning.hint !== undefined) extras.hint = meaning.hint

@@ -16,6 +16,10 @@ export interface UpstreamLimits {
   readonly handshakeMs: number
   /** ms after which the next address is tried beside the one under way (RFC 8305 §5). */
   readonly nextAddressMs: number
+  /** ms for a tunnel through a parent proxy, the look-up and all its addresses together: it dials as long as we would. */
+  readonly parentMs: number
+  /** As `nextAddressMs` where a parent proxy dials: its way is longer, and each address is a request to it. */
+  readonly nextAddressByParentMs: number
   /** Addresses of one name that are dialled; every one is judged all the same. */
   readonly addresses: number
   /** TLS sessions kept for resumption, one a key; each is about 1 KiB, and more with a long chain. */
@@ -33,6 +37,8 @@ export const UPSTREAM_LIMITS: UpstreamLimits = {
   connectMs: 10_000,
   handshakeMs: 10_000,
   nextAddressMs: 250,
+  parentMs: 20_000,
+  nextAddressByParentMs: 1_000,
   addresses: 16,
   sessions: 1_024,
   contexts: 256,

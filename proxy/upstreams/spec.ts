@@ -11,6 +11,8 @@ export interface UpstreamSpec {
   /** PEM. Replaces the default roots. */
   readonly ca?: string
   readonly allowPrivateNetwork: boolean
+  /** Bytes pass as they are, whatever the scheme: no TLS of ours, and the other side may speak first. */
+  readonly raw?: boolean
 }
 
 /** What becomes of a request. Exactly one of the last three comes, perhaps before `send` returns. */

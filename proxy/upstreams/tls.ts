@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import {
   type ConnectionOptions,
   connect as connectTls,
@@ -21,16 +22,16 @@ export class TlsMemory {
   }
 
   /**
-   * Starts TLS to one address. The certificate is always verified: against the name that was asked
+   * Starts TLS to one address, or on a socket that leads there. The certificate is always verified: against the name that was asked
    * for, which is also the SNI; an address is verified against the address, and has no SNI (RFC 6066 §3).
    * Throws what OpenSSL says of a CA text that is none.
    */
-  connect(spec: UpstreamSpec, address: string): TLSSocket {
+  connect(spec: UpstreamSpec, to: string | Socket): TLSSocket {
     const { host, port } = spec.destination
     const kept = this.#sessions.get(spec.key)
     const options: ConnectionOptions & { allowHalfOpen: boolean } = {
-      host: address,
-      port,
+      // On a socket it leads nowhere, and is only what an address is verified against.
+      ...(typeof to === 'string' ? { host: to, port } : { socket: to, host: host.replace(/^\[|\]$/g, '') }),
       servername: isAddress(host) ? undefined : host,
       secureContext: spec.ca === undefined ? this.#roots() : this.#context(spec.ca),
       // A resumed session skips the verification, so it must be of this very upstream.

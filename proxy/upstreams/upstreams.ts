@@ -1,8 +1,11 @@
 import type { Socket } from 'node:net'
+import type { Egress } from '../../core/egress.ts'
 import { LocumError } from '../../core/errors.ts'
 import type { BodySource, ClientConnection, RequestHead } from '../wire/message.ts'
 import { type Listener, type Lookup, systemAddresses } from './addresses.ts'
+import { Dial, type Dialled } from './dial.ts'
 import { UPSTREAM_LIMITS, type UpstreamLimits } from './limits.ts'
+import { Parent } from './parent.ts'
 import { type Line, Pool, type PoolContext } from './pool.ts'
 import { UpstreamRequest } from './request.ts'
 import { type Sending, sameUpstream, type UpstreamHandler, type UpstreamSpec } from './spec.ts'
@@ -17,6 +20,8 @@ export interface UpstreamsOptions {
   /** This host's own addresses, for listeners on all of them. The interfaces' unless told. */
   readonly localAddresses?: () => readonly string[]
   readonly limits?: Partial<UpstreamLimits>
+  /** The parent proxy of every dial. One for the life of it, so that no connection is of another way. */
+  readonly egress?: Egress
 }
 
 /** Numbers for metrics; the last three only grow. */
@@ -41,6 +46,8 @@ export interface UpstreamCounts {
 export class Upstreams {
   readonly #pools = new Map<string, Pool>()
   readonly #sockets = new Set<Socket>()
+  /** Those that belong to no pool, with who waits for them. */
+  readonly #dials = new Map<Dial, Dialled>()
   readonly #tls: TlsMemory
   readonly #context: PoolContext
   #closed = false
@@ -48,6 +55,18 @@ export class Upstreams {
   constructor(options: UpstreamsOptions) {
     const limits: UpstreamLimits = { ...UPSTREAM_LIMITS, ...options.limits }
     this.#tls = new TlsMemory(limits)
+    const dialling = {
+      limits,
+      lookup: askedOnce(options.lookup),
+      ownListeners: options.ownListeners,
+      localAddresses: options.localAddresses ?? systemAddresses,
+      tls: this.#tls,
+      opened: (socket: Socket) => {
+        this.#sockets.add(socket)
+        socket.once('close', () => this.#sockets.delete(socket))
+      },
+    }
+    const parent = options.egress && new Parent(options.egress, dialling, options.connect)
     this.#context = {
       limits,
       connect: options.connect,
@@ -56,17 +75,7 @@ export class Upstreams {
       emptied: (pool) => {
         if (this.#pools.get(pool.spec.key) === pool) this.#pools.delete(pool.spec.key)
       },
-      dialling: {
-        limits,
-        lookup: askedOnce(options.lookup),
-        ownListeners: options.ownListeners,
-        localAddresses: options.localAddresses ?? systemAddresses,
-        tls: this.#tls,
-        opened: (socket) => {
-          this.#sockets.add(socket)
-          socket.once('close', () => this.#sockets.delete(socket))
-        },
-      },
+      dialling: { ...dialling, parent },
     }
   }
 
@@ -91,6 +100,28 @@ export class Upstreams {
     return request
   }
 
+  /**
+   * A socket of its own to `spec`, outside every pool: judged, by the parent proxy where there is one,
+   * with TLS unless it is `raw`. `done` as a Dial calls it; the socket is the caller's.
+   */
+  dial(spec: UpstreamSpec, done: Dialled): { cancel(): void } {
+    const dial = new Dial(this.#context.dialling, spec, (error, socket) => {
+      this.#dials.delete(dial)
+      done(error, socket)
+    })
+    if (this.#closed) done(stopping(), undefined)
+    else {
+      this.#dials.set(dial, done)
+      dial.start()
+    }
+    return {
+      cancel: () => {
+        this.#dials.delete(dial)
+        dial.cancel()
+      },
+    }
+  }
+
   closeIdle(): void {
     for (const pool of this.#pools.values()) pool.dropIdle()
   }
@@ -105,6 +136,11 @@ export class Upstreams {
   async close(): Promise<void> {
     this.#closed = true
     for (const pool of this.#pools.values()) pool.close(stopping())
+    for (const [dial, done] of this.#dials) {
+      dial.cancel()
+      done(stopping(), undefined)
+    }
+    this.#dials.clear()
     const open = [...this.#sockets].map(
       (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
     )
