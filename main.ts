@@ -7,11 +7,13 @@ import { StoreDirectory } from './broker/directory.ts'
 import { openAuthority } from './certs/authority.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import { parseAuthority } from './core/destination.ts'
+import type { Egress } from './core/egress.ts'
 import { LocumError } from './core/errors.ts'
 import { ProxyListener } from './proxy/listener.ts'
 import { Live } from './proxy/live.ts'
 import type { Room } from './proxy/room.ts'
 import { keyIsOf } from './proxy/specs.ts'
+import type { Lookup } from './proxy/upstreams/addresses.ts'
 import type { UpstreamLimits } from './proxy/upstreams/limits.ts'
 import { Upstreams } from './proxy/upstreams/upstreams.ts'
 import { connectH1 } from './proxy/wire/h1/client.ts'
@@ -30,8 +32,14 @@ export interface StartConfig {
   /** `HOST:PORT` each; port 0 takes any. */
   readonly listen: { readonly proxy: string; readonly console: string }
   readonly identity?: { readonly default?: string }
+  /** The parent proxy that everything leaves by. */
+  readonly egress?: Egress
+  /** What becomes of a CONNECT to a host that no connection names: refused unless told. */
+  readonly unmatched?: 'deny' | 'tunnel'
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock?: Clock
+  /** Every address of a name; the system's resolver unless told. */
+  readonly lookup?: Lookup
   readonly methods?: typeof methods
   /** Bounds other than the usual ones. */
   readonly limits?: { readonly wire?: Partial<Limits>; readonly upstreams?: Partial<UpstreamLimits> }
@@ -89,7 +97,8 @@ export async function start(config: StartConfig): Promise<Running> {
     const upstreams = new Upstreams({
       connect: (socket) => connectH1(socket, { limits }),
       limits: config.limits?.upstreams,
-      lookup: (name) => lookup(name, { all: true }),
+      lookup: config.lookup ?? ((name) => lookup(name, { all: true })),
+      egress: config.egress,
       ownListeners: () => listeners,
     })
     closers.push(() => upstreams.close())
@@ -110,7 +119,8 @@ export async function start(config: StartConfig): Promise<Running> {
       audit,
       clock,
       live,
-      counts: { requests: 0, refused: 0, uncredentialed: 0, masked: 0, unsearched: 0 },
+      passesUnmatched: config.unmatched === 'tunnel',
+      counts: { requests: 0, refused: 0, uncredentialed: 0, masked: 0, unsearched: 0, unmatched: 0 },
       nextId: () => `${prefix}${(++last).toString(36)}`,
       onfault,
     }

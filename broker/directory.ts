@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import { type Destination, destinationText } from '../core/destination.ts'
 import type { Directory } from '../core/directory.ts'
 import { LocumError } from '../core/errors.ts'
-import { compileRoute, type Route, reaches } from '../core/route.ts'
+import { compileRoute, namesHost, type Route, reaches } from '../core/route.ts'
 import type { Store } from '../core/store.ts'
 import { type Caller, type Change, type Principal, type PrincipalRecord, SYSTEM } from '../core/words.ts'
 import { Feed } from './feed.ts'
@@ -72,6 +72,11 @@ export class StoreDirectory implements Directory {
       this.#reached.set(text, routes)
     }
     return routes
+  }
+
+  declaresHost(host: string): boolean {
+    for (const { connection } of this.#routes.values()) if (namesHost(connection, host)) return true
+    return false
   }
 
   routeNamed(name: string): Route | undefined {

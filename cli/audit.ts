@@ -112,7 +112,8 @@ function count(text: string): number {
 const HEADS = ['time', 'event', 'who', 'what', 'where', 'result']
 
 function row(terminal: Terminal, record: AuditRecord['record'], now: number): string[] {
-  const text = (name: string) => (record[name] === undefined ? '-' : String(record[name]))
+  const text = (name: string) =>
+    record[name] === undefined || record[name] === '' ? '-' : String(record[name])
   const at = timeText(terminal, Date.parse(record.at), now)
   const request = () => `${text('method')} ${text('destination')}${record.path ?? ''}`
   switch (record.event) {

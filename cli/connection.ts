@@ -54,6 +54,7 @@ export function connectionCommand(terminal: Terminal): Command {
           ['web origins', one.corsOrigins.join(', ')],
           ['private network', one.allowPrivateNetwork ? 'allowed' : undefined],
           ['plain http', one.allowPlaintext ? 'allowed for secrets' : undefined],
+          ['CONNECT', one.intercept === false ? 'passes untouched' : undefined],
           ['own CA', one.ca === undefined ? undefined : 'yes'],
           ['managed by', one.managedBy && `the file named ${one.managedBy}`],
           ['version', String(one.version)],

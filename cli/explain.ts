@@ -59,6 +59,7 @@ function describe(one: Explanation): string {
     ['request', `${one.method} ${one.url}`],
     ['caller', `${one.caller.id} (${one.caller.kind}${profile})`],
     ['destination', one.destination ?? (connection && 'decided by the credential')],
+    ['CONNECT', one.connect && PASSES[one.connect]],
     ['connection', connection && `${connection.name} (${connection.method}; ${source})`],
     ['others', others.join(', ')],
     ['looked for', credential?.looked.join(', then ')],
@@ -76,6 +77,11 @@ function describe(one: Explanation): string {
         ['sets', variables.length === 0 ? header : `${header} from ${variables.join(', ')}`] as const,
     ),
   ])}\n${verdict}`
+}
+
+const PASSES = {
+  untouched: 'passes untouched: nothing inside is read, replaced or masked',
+  unmatched: 'refused, or where the server says `unmatched: tunnel`, passes untouched',
 }
 
 function credentialText({ scope, id, version, disabled }: NonNullable<Explanation['credential']>): string {

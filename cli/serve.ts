@@ -111,7 +111,8 @@ async function startOn(
     console: options.console ?? content?.listen.console ?? CONSOLE,
   }
   try {
-    return await start({ data: site.data, store: site, listen, identity: content?.identity, env, log })
+    const { identity, egress, unmatched } = content ?? {}
+    return await start({ data: site.data, store: site, listen, identity, egress, unmatched, env, log })
   } catch (thrown) {
     throw listenError(thrown)
   }

@@ -20,6 +20,8 @@ export type AuditEntry =
       readonly scope?: string
       /** Where values were put: lower-case header names. */
       readonly slots: readonly string[]
+      /** A tunnel whose bytes are not read: by a connection that says so, or to a host that none names. */
+      readonly passes?: 'untouched' | 'unmatched'
     }
   | {
       readonly event: 'outcome'
@@ -30,6 +32,9 @@ export type AuditEntry =
       readonly masked?: number
       /** ms from the request's head to the response's end. */
       readonly ms: number
+      /** Bytes to and from the upstream, of a tunnel that passes. */
+      readonly sent?: number
+      readonly received?: number
     }
   | {
       readonly event: 'refused'

@@ -8,6 +8,8 @@ import type { AuthValues, Caller, Change, Scope } from './words.ts'
 export interface Directory {
   /** Every route that reaches the exact destination. The same array until something changes. */
   routesTo(destination: Destination): readonly Route[]
+  /** Whether any connection names the host, at whatever scheme and port, or covers it with a wildcard. */
+  declaresHost(host: string): boolean
   routeNamed(name: string): Route | undefined
   /** The holder of a key by the hex of its SHA-256; null: nobody; undefined: `fetchCaller` knows. */
   caller(keyHash: string): Caller | null | undefined

@@ -1,10 +1,11 @@
-import { audienceCovers } from './destination.ts'
+import { audienceCovers, type Destination } from './destination.ts'
 import { type Code, type Entrance, LocumError, statusOf } from './errors.ts'
 import { lookUp, type Template, type VariablePath } from './placeholder.ts'
-import { baseOf, chooseRoute, noConnection, type Route, reaches } from './route.ts'
+import { baseOf, chooseRoute, namesHost, noConnection, type Route, reaches } from './route.ts'
 import { findPlaceholders } from './scan.ts'
 import { checkPlaintext, checkUse, missingCredential, scopesFor } from './source.ts'
 import { type Candidate, parseAbsolute, parseGateway, pathOnly } from './target.ts'
+import { chooseTunnel } from './tunnel.ts'
 import type { Binding, Caller, Connection, Credential, Scope, Source } from './words.ts'
 
 /** A request that nobody sends. */
@@ -43,6 +44,8 @@ export interface Explanation {
   readonly slots: readonly SlotExplanation[]
   /** What the connection sets by itself, and from which variables. */
   readonly sets: readonly { readonly header: string; readonly variables: readonly string[] }[]
+  /** What a CONNECT for it would do, where that is not to open it: `unmatched` only on a server that is told to. */
+  readonly connect?: 'untouched' | 'unmatched'
   /** How it would end, where it would not reach the upstream. */
   readonly error?: {
     readonly code: Code
@@ -92,6 +95,7 @@ export async function explain(question: Question): Promise<Explanation> {
     slots: [],
     sets: [],
   }
+  draft.connect = passageOf(question)
   try {
     await walk(question, draft)
   } catch (thrown) {
@@ -100,6 +104,28 @@ export async function explain(question: Question): Promise<Explanation> {
     draft.error = { code, status: statusOf(code, draft.entrance), detail, hint }
   }
   return draft
+}
+
+/** How a client that asks for a tunnel would pass untouched; undefined where it would not. */
+function passageOf({ url, headers, caller, routes }: Question): Explanation['connect'] {
+  if (url.startsWith('/')) return undefined
+  const named = headers.find(([name]) => name.toLowerCase() === 'locum-connection')?.[1]
+  const directory = {
+    routesTo: (asked: Destination) => routes.filter(({ connection }) => reaches(connection, asked)),
+    declaresHost: (host: string) => routes.some(({ connection }) => namesHost(connection, host)),
+  }
+  try {
+    const [asked] = parseAbsolute(url, undefined).candidates as [Candidate]
+    const { kind } = chooseTunnel(directory, caller.principal, asked.destination, {
+      named,
+      passesUnmatched: true,
+    })
+    return kind === 'open' ? undefined : kind
+  } catch (thrown) {
+    // That, the walk tells.
+    if (!(thrown instanceof LocumError)) throw thrown
+    return undefined
+  }
 }
 
 async function walk(question: Question, draft: Draft): Promise<void> {

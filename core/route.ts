@@ -158,6 +158,11 @@ export function noConnection(destination: string, named?: string): LocumError {
   })
 }
 
+/** Whether the connection names the host, at whatever scheme and port, or covers it with a wildcard. */
+export function namesHost(connection: Connection, host: string): boolean {
+  return connection.destinations.some((declared) => covers(declared, { ...declared, host, wildcard: false }))
+}
+
 /** Whether the connection reaches the exact destination. */
 export function reaches(connection: Connection, asked: Destination): boolean {
   return connection.destinations.some((declared) => covers(declared, asked))

@@ -83,6 +83,8 @@ export interface Connection {
   readonly allowPlaintext: boolean
   /** PEM text of the upstream's own CA certificates. */
   readonly ca?: string
+  /** False: CONNECT passes untouched. Left out: it is opened. */
+  readonly intercept?: false
   readonly managedBy?: string
   /** Grows with every change; 1 at first. */
   readonly version: number

@@ -16,6 +16,7 @@ import { checkHeaderName, headerText } from '../core/slots.ts'
 import { parseBase } from '../core/target.ts'
 import type { Connection, Source } from '../core/words.ts'
 import type { Path } from './document.ts'
+import { checkUntouched } from './file-intercept.ts'
 import type { ConnectionEntry } from './file-schema.ts'
 import { unknownKey } from './schema.ts'
 import type { ReadText } from './secret-source.ts'
@@ -55,6 +56,7 @@ export async function toConnection(
   if (entry.base !== undefined) checkBase(entry.base, destinations, method, problem)
   checkHeaders(entry, method, problem)
   checkOrigins(entry.cors?.origins ?? [], problem)
+  if (entry.intercept === false) checkUntouched(entry, problem)
   const ca = entry.ca === undefined ? undefined : await readCa(entry.ca, readText, problem)
 
   const connection: Omit<Connection, 'version' | 'managedBy'> = {
@@ -73,6 +75,7 @@ export async function toConnection(
     allowPrivateNetwork: entry.allowPrivateNetwork ?? false,
     allowPlaintext: entry.allowPlaintext ?? false,
     ca,
+    ...(entry.intercept === false && { intercept: false }),
   }
   if (!sound) return undefined
   attempt(problem, [], () => compileRoute({ ...connection, version: 1 }, methods))
@@ -80,7 +83,12 @@ export async function toConnection(
 }
 
 /** Runs a check of the core's and reports what it throws. */
-function attempt<T>(problem: Report, path: Path, work: () => T, part?: 'key' | 'value'): T | undefined {
+export function attempt<T>(
+  problem: Report,
+  path: Path,
+  work: () => T,
+  part?: 'key' | 'value',
+): T | undefined {
   try {
     return work()
   } catch (thrown) {
@@ -208,7 +216,8 @@ function checkOrigins(origins: readonly string[], problem: Report): void {
   })
 }
 
-async function readCa(path: string, readText: ReadText, problem: Report): Promise<string | undefined> {
+/** PEM certificates, and nothing else that may stand beside them. What is wrong is reported at `ca`. */
+export async function readCa(path: string, readText: ReadText, problem: Report): Promise<string | undefined> {
   const read = await readText(path)
   if ('problem' in read) {
     problem(['ca'], read.problem)

@@ -173,6 +173,13 @@ export const ConnectionEntry = closed(
         { examples: ['./lab-ca.pem'] },
       ),
     ),
+    intercept: Type.Optional(
+      about(
+        'Whether CONNECT is opened. `false`: it passes untouched, and only its host and port are judged; with the method `none` alone.',
+        Type.Boolean(),
+        { default: true },
+      ),
+    ),
   },
   'a connection: { name, destinations, auth }',
 )
@@ -195,6 +202,33 @@ export const CredentialEntry = closed(
     ),
   },
   'a credential: { connection, for, fields }',
+)
+
+export const EgressEntry = closed(
+  {
+    proxy: about(
+      'Its address, with the port and without a password.',
+      Type.String({ minLength: 1, expected: 'a proxy: http://HOST:PORT' }),
+      { examples: ['http://corp:3128'] },
+    ),
+    username: Type.Optional(about("Locum's user name with it.", Type.String({ minLength: 1, expected: 'a text' }))),
+    password: Type.Optional(about('The password of that user.', SecretSource, { examples: [{ env: 'CORP_PASSWORD' }] })),
+    ca: Type.Optional(
+      about(
+        "For https://: a PEM file with the proxy's own CA certificates, relative to this file.",
+        Type.String({ minLength: 1, expected: 'a path of a PEM file, relative to this file' }),
+        { examples: ['./corp-ca.pem'] },
+      ),
+    ),
+    noProxy: Type.Optional(
+      about(
+        'What is dialled without it: names (with all names under them), addresses, CIDRs, or `*`. By the host as it is asked for.',
+        Type.Array(Text),
+        { default: [], examples: [['.internal', '10.0.0.0/8']] },
+      ),
+    ),
+  },
+  'a parent proxy: { proxy: http://corp:3128 }',
 )
 
 export const FileSchema = closed(
@@ -243,6 +277,14 @@ export const FileSchema = closed(
         }),
       ),
     ),
+    egress: Type.Optional(about('The parent proxy that everything leaves by.', EgressEntry)),
+    unmatched: Type.Optional(
+      about(
+        'What becomes of a CONNECT to a host that no connection names. `tunnel`: to port 443 of public addresses it passes untouched.',
+        Type.Enum(['deny', 'tunnel']),
+        { default: 'deny' },
+      ),
+    ),
     principals: Type.Optional(about('Users and services that may call.', Type.Array(PrincipalEntry))),
     connections: Type.Optional(about('External systems that can be reached.', Type.Array(ConnectionEntry))),
     credentials: Type.Optional(about('The secrets, and whom they serve.', Type.Array(CredentialEntry))),
@@ -250,6 +292,7 @@ export const FileSchema = closed(
   'keys such as `connections:`',
 )
 
+export type EgressEntry = Static<typeof EgressEntry>
 export type PrincipalEntry = Static<typeof PrincipalEntry>
 export type ConnectionEntry = Static<typeof ConnectionEntry>
 export type CredentialEntry = Static<typeof CredentialEntry>

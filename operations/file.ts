@@ -1,10 +1,12 @@
 import { checkFields } from '../core/credential.ts'
+import type { Egress } from '../core/egress.ts'
 import { LocumError } from '../core/errors.ts'
 import { isProxyKey, proxyKeyHash } from '../core/proxy-key.ts'
 import type { JsonObject } from '../core/secret.ts'
 import type { Connection, Scope } from '../core/words.ts'
 import { fileError, type Path, type Problem, parseFile } from './document.ts'
 import { toConnection } from './file-connection.ts'
+import { readEgress } from './file-egress.ts'
 import { type CredentialEntry, FileSchema, type FileValue } from './file-schema.ts'
 import type { Context } from './operation.ts'
 import { misfits } from './schema.ts'
@@ -45,6 +47,9 @@ export interface FileContent {
   readonly site?: { readonly url?: string; readonly contact?: string }
   readonly listen: NonNullable<FileValue['listen']>
   readonly identity: NonNullable<FileValue['identity']>
+  /** The parent proxy of whoever serves with this file. */
+  readonly egress?: Egress
+  readonly unmatched: NonNullable<FileValue['unmatched']>
   readonly principals: readonly DesiredPrincipal[]
   readonly connections: readonly DesiredConnection[]
   readonly credentials: readonly DesiredCredential[]
@@ -93,6 +98,7 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
   }
   checkSite(value, reading)
   checkDoubles(value, reading)
+  const egress = value.egress && (await readEgress(value.egress, reading))
   const principals = await readPrincipals(value, reading)
   const connections = await readConnections(value, reading)
   const credentials = await readCredentials(value, reading)
@@ -104,6 +110,8 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
     site: value.site,
     listen: value.listen ?? {},
     identity: value.identity ?? {},
+    egress,
+    unmatched: value.unmatched ?? 'deny',
     principals,
     connections,
     credentials,

@@ -1,36 +1,15 @@
 import type { Socket } from 'node:net'
 import { type SecureContext, TLSSocket } from 'node:tls'
 import { canonicalHost } from '../core/destination.ts'
-import type { Directory } from '../core/directory.ts'
-import { LocumError } from '../core/errors.ts'
-import { allowsCaller, noConnection } from '../core/route.ts'
-import { parseConnect, type TunnelTarget, tunnelCandidates } from '../core/target.ts'
+import type { TunnelTarget } from '../core/target.ts'
 import type { Caller } from '../core/words.ts'
 import type { Session, TunnelSession } from './room.ts'
-import type { RequestHead, Tunnel } from './wire/message.ts'
+import type { Tunnel } from './wire/message.ts'
 
 /** How long a client may take for its first byte in a tunnel, and for its TLS handshake, ms. */
 const OPENING = 20_000
 /** The first byte of a TLS record that holds a handshake (RFC 8446 §5.1). */
 const TLS_HANDSHAKE = 0x16
-
-/**
- * Reads a CONNECT and permits it: the port of a declared destination that this caller may use, so
- * that no leaf is minted for anything else (R16, R18). Throws bad_request, authority_mismatch,
- * connection_not_found, not_allowed.
- */
-export function permitTunnel(directory: Directory, caller: Caller, head: RequestHead): TunnelTarget {
-  const target = parseConnect(head.target, head.host)
-  const routes = tunnelCandidates(target).flatMap(({ destination }) => directory.routesTo(destination))
-  if (routes.length === 0) throw noConnection(`${target.host}:${target.port}`)
-  if (!routes.some((route) => allowsCaller(route, caller.principal))) {
-    throw new LocumError(
-      'not_allowed',
-      `No connection to ${target.host}:${target.port} lets this caller use it.`,
-    )
-  }
-  return target
-}
 
 /**
  * Finds out what the client speaks in a tunnel: TLS is opened with the leaf, anything else is taken

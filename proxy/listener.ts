@@ -2,13 +2,15 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { parseAuthority } from '../core/destination.ts'
 import { asLocumError, type Entrance, LocumError } from '../core/errors.ts'
-import { gatewayName } from '../core/target.ts'
+import { gatewayName, parseConnect } from '../core/target.ts'
+import { chooseTunnel } from '../core/tunnel.ts'
 import type { Caller, Principal } from '../core/words.ts'
 import { identify } from './caller.ts'
-import { openTunnel, permitTunnel } from './connect.ts'
+import { openTunnel } from './connect.ts'
 import { Exchange } from './exchange.ts'
 import { checkOrigin, isPreflight, preflightAnswer } from './gateway.ts'
 import type { Living } from './live.ts'
+import { Passage } from './passage.ts'
 import { recordRefusal } from './records.ts'
 import { codeOfFault, refusalOf } from './refusal.ts'
 import type { Room, Session } from './room.ts'
@@ -41,6 +43,7 @@ export class ProxyListener {
   readonly #connections = new Set<ServerConnectionHandle<Session>>()
   /** Tunnels in which nothing was asked yet. */
   readonly #opening = new Set<Tunnel['socket']>()
+  readonly #passages = new Set<Passage>()
   readonly #handler: ServerHandler<Session>
   #closing = false
   #closed: Promise<void> | undefined
@@ -102,6 +105,7 @@ export class ProxyListener {
     this.#closing = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     for (const socket of this.#opening) socket.destroy()
+    for (const passage of [...this.#passages]) passage.stop()
     for (const connection of [...this.#connections]) connection.closeWhenIdle()
     const timer = setTimeout(() => {
       this.#room.live.close()
@@ -161,7 +165,15 @@ export class ProxyListener {
       principal = caller.principal
       try {
         this.#room.directory.checkFresh()
-        const target = permitTunnel(this.#room.directory, caller, head)
+        const target = parseConnect(head.target, head.host)
+        const named = head.fields.get('locum-connection')
+        const { directory, passesUnmatched } = this.#room
+        const way = chooseTunnel(directory, principal, target, { named, passesUnmatched })
+        if (way.kind !== 'open') {
+          const permit = { caller, target, way, named }
+          this.#pass(new Passage(this.#room, x, permit, (passage) => this.#passages.delete(passage)))
+          return
+        }
         const tunnel = x.takeOver({
           status: 200,
           reason: 'Connection Established',
@@ -198,6 +210,12 @@ export class ProxyListener {
     } catch (error) {
       fail(error)
     }
+  }
+
+  #pass(passage: Passage): void {
+    this.#passages.add(passage)
+    passage.run()
+    if (this.#closing) passage.stop()
   }
 
   /** A tunnel ends when its caller's key does. */

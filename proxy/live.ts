@@ -12,6 +12,8 @@ export interface Living {
   /** Set where it goes on long after it was permitted: then a change of these ends it. */
   readonly connection?: string
   readonly credential?: string
+  /** Where other connections decide too whether it may go on: asked when any of them changes. */
+  isPermitted?(): boolean
   /** Its place in Live's list; nobody else's business. */
   place?: number
   /** Ends it at once; `code` says why. */
@@ -97,11 +99,13 @@ export class Live {
     const all = changes.some(({ kind, id }) => kind === 'site' && id === '*')
     const touches = (kind: Change['kind'], id: string | undefined) =>
       id !== undefined && (all || changes.some((change) => change.kind === kind && change.id === id))
+    const connections = all || changes.some(({ kind }) => kind === 'connection')
     for (const living of [...this.#all]) {
       if (
         touches('connection', living.connection) ||
         touches('binding', living.connection) ||
-        touches('credential', living.credential)
+        touches('credential', living.credential) ||
+        (connections && living.isPermitted?.() === false)
       )
         living.cut('not_allowed')
     }

@@ -22,7 +22,12 @@ export interface About {
 export function recordUse(
   audit: Audit,
   about: About,
-  x: { path: string; slots: readonly string[]; credential: Material['credential'] | undefined },
+  x: {
+    path: string
+    slots: readonly string[]
+    credential: Material['credential'] | undefined
+    passes?: 'untouched' | 'unmatched'
+  },
   then: (error: LocumError | undefined) => void,
 ): void {
   audit.recordThen(
@@ -40,6 +45,7 @@ export function recordUse(
       credentialVersion: x.credential?.version,
       scope: x.credential?.scope,
       slots: x.slots,
+      passes: x.passes,
     },
     then,
   )
@@ -49,7 +55,14 @@ export function recordUse(
 export function recordOutcome(
   audit: Audit,
   about: About,
-  x: { status: number; code: Code | undefined; masked: number; ms: number },
+  x: {
+    status: number
+    code: Code | undefined
+    masked: number
+    ms: number
+    sent?: number
+    received?: number
+  },
 ): void {
   audit.recordSoon({
     event: 'outcome',
@@ -58,6 +71,8 @@ export function recordOutcome(
     code: x.code,
     masked: x.masked || undefined,
     ms: x.ms,
+    sent: x.sent,
+    received: x.received,
   })
 }
 

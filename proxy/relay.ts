@@ -62,6 +62,13 @@ class TrailerGuard implements BodySink {
   }
 }
 
+/** What bytes go through on their way. `push` gives what may go on now, and throws WireError where nothing may. */
+export interface Through {
+  push(chunk: Buffer): Buffer | undefined
+  /** What was held back when the stream ended. */
+  end(): Buffer | undefined
+}
+
 /**
  * Joins two connections that stopped speaking HTTP. What comes from the upstream is masked (the
  * length stays, so frames stay whole). A half-close goes on; anything else ends both.
@@ -75,16 +82,30 @@ export function joinTunnels(
   ended: (masked: number) => void,
 ): { destroy(): void } {
   const mask = needles && (isWebSocket(protocol) ? new FrameMask(needles) : new StreamMask(needles))
+  return join(client, upstream, undefined, mask, () => ended(mask?.hits ?? 0))
+}
+
+/**
+ * Joins two connections by what goes `up` to the upstream and `down` from it. A half-close goes on; anything
+ * else ends both. `ended` is called when both are closed.
+ */
+export function join(
+  client: Tunnel,
+  upstream: Tunnel,
+  up: Through | undefined,
+  down: Through | undefined,
+  ended: () => void,
+): { destroy(): void } {
   let open = 2
   const over = () => {
-    if (--open === 0) ended(mask?.hits ?? 0)
+    if (--open === 0) ended()
   }
   const destroy = () => {
     client.socket.destroy()
     upstream.socket.destroy()
   }
-  pump(client, upstream.socket, undefined)
-  pump(upstream, client.socket, mask)
+  pump(client, upstream.socket, up)
+  pump(upstream, client.socket, down)
   for (const { socket } of [client, upstream]) {
     socket.on('error', destroy)
     socket.once('close', () => {
@@ -100,13 +121,13 @@ function isWebSocket(protocol: string | undefined): boolean {
   return protocol?.trim().toLowerCase() === 'websocket'
 }
 
-/** Carries bytes one way, through `mask`; where that refuses them, the way ends. */
-function pump(from: Tunnel, to: Duplex, mask: StreamMask | FrameMask | undefined): void {
+/** Carries bytes one way, through `through`; where that refuses them, the way ends. */
+function pump(from: Tunnel, to: Duplex, through: Through | undefined): void {
   const { socket } = from
   const push = (chunk: Buffer): void => {
     let bytes: Buffer | undefined
     try {
-      bytes = mask ? mask.push(chunk) : chunk
+      bytes = through ? through.push(chunk) : chunk
     } catch (fault) {
       if (!(fault instanceof WireError)) throw fault
       socket.destroy()
@@ -117,7 +138,7 @@ function pump(from: Tunnel, to: Duplex, mask: StreamMask | FrameMask | undefined
     to.once('drain', () => socket.resume())
   }
   const end = (): void => {
-    const rest = mask?.end()
+    const rest = through?.end()
     if (rest) to.end(rest)
     else to.end()
   }

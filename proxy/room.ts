@@ -14,6 +14,8 @@ export interface Room {
   readonly audit: Audit
   readonly clock: Clock
   readonly live: Live
+  /** CONNECT to hosts that no connection names passes untouched (`unmatched: tunnel`). */
+  readonly passesUnmatched: boolean
   readonly counts: Counts
   /** An id that joins the records of one request. */
   nextId(): string
@@ -30,6 +32,8 @@ export interface Counts {
   masked: number
   /** Not searched for echoes: images, audio, video. */
   unsearched: number
+  /** Tunnels to hosts that no connection names. */
+  unmatched: number
 }
 
 /** What a listener keeps for one client connection. */

@@ -30,6 +30,7 @@ export interface SiteOptions {
   readonly methods?: readonly AuthMethod[]
   readonly clock?: Clock
   readonly limits?: StartConfig['limits']
+  readonly lookup?: StartConfig['lookup']
   readonly audit?: OpenOptions['audit']
   /** Faults that the operator hears of are expected: otherwise one fails the test. */
   readonly faults?: 'expected'
@@ -65,7 +66,7 @@ export interface TestSite {
 
 /**
  * Starts a site with what a configuration file says. As a convenience, a credential's fields may hold
- * the secret itself (it goes through the environment), and `ca` the PEM text (it goes through a file).
+ * the secret itself (it goes through the environment), and `ca` the PEM text (it goes through a file); so may the parent proxy's.
  * Every principal gets a key. All of it is gone when the test is.
  */
 export async function startSite(
@@ -123,6 +124,9 @@ export async function startSite(
     store: opened,
     listen: { proxy: '127.0.0.1:0', console: '127.0.0.1:0' },
     identity: content.identity,
+    egress: content.egress,
+    unmatched: content.unmatched,
+    lookup: options.lookup,
     env: {},
     clock,
     methods,
@@ -178,6 +182,7 @@ interface FileLike {
   principals?: { id: string; key?: object }[]
   connections?: { ca?: string }[]
   credentials?: { fields: Record<string, unknown> }[]
+  egress?: { password?: unknown; ca?: string }
 }
 
 /** The file as it is applied: secrets in the environment, keys and CAs in files beside it. */
@@ -198,6 +203,15 @@ function ready(
     if (!connection.ca?.startsWith('-----BEGIN')) continue
     writeFileSync(join(folder, `ca-${i}.pem`), connection.ca)
     connection.ca = `./ca-${i}.pem`
+  }
+  const { egress } = config
+  if (typeof egress?.password === 'string') {
+    env.EGRESS_PASSWORD = egress.password
+    egress.password = { env: 'EGRESS_PASSWORD' }
+  }
+  if (egress?.ca?.startsWith('-----BEGIN')) {
+    writeFileSync(join(folder, 'egress-ca.pem'), egress.ca)
+    egress.ca = './egress-ca.pem'
   }
   const viaEnv = (value: unknown): unknown => {
     if (typeof value === 'string') {
