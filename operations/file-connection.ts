@@ -75,7 +75,7 @@ export async function toConnection(
     allowPrivateNetwork: entry.allowPrivateNetwork ?? false,
     allowPlaintext: entry.allowPlaintext ?? false,
     ca,
-    ...(entry.intercept === false && { intercept: false }),
+    intercept: entry.intercept === false ? false : undefined,
   }
   if (!sound) return undefined
   attempt(problem, [], () => compileRoute({ ...connection, version: 1 }, methods))

@@ -24,8 +24,6 @@ const CASES: readonly (readonly [title: string, text: string, at: string, key: s
   ['an unknown top key', 'name: a\nconections: []\n', '2:1', 'conections', /did you mean `connections`/],
   ['a key far from any', 'qqqqqqqq: 1\n', '1:1', 'qqqqqqqq', /known here: name, site/],
   ['a key that comes later', 'providers: []\n', '1:1', 'providers', /unknown key/],
-  ['egress', 'egress: {}\n', '1:1', 'egress', /unknown key/],
-  ['unmatched', 'unmatched: deny\n', '1:1', 'unmatched', /unknown key/],
   ['issuers', 'identity: { issuers: [] }\n', '1:13', 'identity.issuers', /unknown key/],
   ['a name that is none', 'name: "a b"\n', '1:7', 'name', /expected a name/],
   ['a number for a text', 'name: 5\n', '1:7', 'name', /got a number \(write it in quotes/],
