@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { clientHello, inRecords } from '../kit/client-hello.ts'
 import { startParent } from '../kit/parent.ts'
 import { openPassing, untouchedTo } from '../kit/passing.ts'
-import { eventually, openTunnel } from '../kit/raw.ts'
+import { dial, eventually, keyLine, openTunnel } from '../kit/raw.ts'
 import { startSite } from '../kit/site.ts'
 import { startUpstream } from '../kit/upstream.ts'
 
@@ -91,6 +91,17 @@ t.test('the name of a second ClientHello counts as well', async (t) => {
     await client.gone()
     t.equal(front.arrived.length, passed)
     t.notMatch(front.arrived.toString('latin1'), 'victim.example')
+  }
+})
+
+t.test('what comes with the CONNECT, before it is answered, is looked at too', async (t) => {
+  const front = await startFront(t)
+  for (const hello of [OTHER, OWN]) {
+    const client = await dial(t, front.site.port)
+    const head = `CONNECT ${front.authority} HTTP/1.1\r\nHost: ${front.authority}\r\n${keyLine(front.site, 'connect', 'ada')}\r\n`
+    client.socket.write(Buffer.concat([Buffer.from(head), inRecords(hello)]))
+    if (hello === OWN) await eventually(() => front.arrived.equals(inRecords(OWN)), 'it arrives')
+    else await client.gone()
   }
 })
 
