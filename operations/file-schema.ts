@@ -211,8 +211,12 @@ export const EgressEntry = closed(
       Type.String({ minLength: 1, expected: 'a proxy: http://HOST:PORT' }),
       { examples: ['http://corp:3128'] },
     ),
-    username: Type.Optional(about("Locum's user name with it.", Type.String({ minLength: 1, expected: 'a text' }))),
-    password: Type.Optional(about('The password of that user.', SecretSource, { examples: [{ env: 'CORP_PASSWORD' }] })),
+    username: Type.Optional(
+      about("Locum's user name with it.", Type.String({ minLength: 1, expected: 'a text' })),
+    ),
+    password: Type.Optional(
+      about('The password of that user.', SecretSource, { examples: [{ env: 'CORP_PASSWORD' }] }),
+    ),
     ca: Type.Optional(
       about(
         "For https://: a PEM file with the proxy's own CA certificates, relative to this file.",
