@@ -18,8 +18,8 @@ import type { UpstreamLimits } from './proxy/upstreams/limits.ts'
 import { Upstreams } from './proxy/upstreams/upstreams.ts'
 import { connectH1 } from './proxy/wire/h1/client.ts'
 import { type Limits, limitsWith } from './proxy/wire/limits.ts'
-import { VERSION } from './site.ts'
 import { type OpenStore, openStore } from './store/open.ts'
+import { VERSION } from './version.ts'
 
 /** How long running requests may take to end when Locum stops, ms. */
 export const GRACE = 30_000

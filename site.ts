@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { methods } from './auth-methods/index.ts'
@@ -11,11 +11,6 @@ import { type AuditRecord, auditEnds, auditFiles, parseRecord, readAudit } from 
 import type { AuditFault } from './store/audit-verify.ts'
 import { type OpenOptions, type OpenStore, openStore } from './store/open.ts'
 import { verifyTrail } from './store/trail-verify.ts'
-
-/** This program's version, as package.json has it. */
-export const { version: VERSION } = JSON.parse(
-  readFileSync(new URL('./package.json', import.meta.url), 'utf8'),
-) as { version: string }
 
 export interface SiteOptions {
   /** The data folder; what is missing in it is made. */

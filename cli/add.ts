@@ -31,7 +31,6 @@ type Answers = Readonly<Record<string, string>>
 /** `locum add` */
 export function addCommand(terminal: Terminal): Command {
   return new Command('add')
-    .description('Add a well-known API with its key, and print the line to paste')
     .argument('[template]', 'which API; without it, list them')
     .option('--for <scope>', 'whom the key serves: shared, profile:NAME or user:ID', 'shared')
     .option('--name <name>', 'what the connection is called (default: as the template)')

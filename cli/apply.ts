@@ -14,19 +14,17 @@ interface ApplyOptions extends GlobalOptions {
 const SIGNS = { create: '+', update: '~', delete: '-' } as const
 
 /** `locum apply` and `locum check` */
-export function applyCommands(terminal: Terminal): Command[] {
-  const apply = new Command('apply')
-    .description('Add and change what a file names, and say what changed')
-    .addHelpText(
-      'after',
-      `
+export function applyCommands(terminal: Terminal): { apply: Command; check: Command } {
+  const apply = new Command('apply').addHelpText(
+    'after',
+    `
 A second run changes nothing. Secrets are read where the file says { env: NAME }
 or { file: PATH }, and sealed.
 
   $ STRIPE_KEY=… locum apply -f billing.yaml
   $ locum apply -f team.yaml --prune`,
-    )
-  const check = new Command('check').description('Say what apply would do, changing nothing').addHelpText(
+  )
+  const check = new Command('check').addHelpText(
     'after',
     `
   $ locum check -f billing.yaml`,
@@ -56,7 +54,7 @@ or { file: PATH }, and sealed.
         terminal.write(options.json ? json({ changes }) : changesText(changes, isCheck))
       })
   }
-  return [apply, check]
+  return { apply, check }
 }
 
 /** `~ connection stripe: destinations, headers` */

@@ -16,7 +16,7 @@ const FOLLOW_EVERY = 500
 
 /** `locum audit …` */
 export function auditCommand(terminal: Terminal): Command {
-  const audit = new Command('audit').description('Who used what, when, and who changed what')
+  const audit = new Command('audit')
 
   audit
     .command('tail')

@@ -13,7 +13,7 @@ interface ExportOptions extends GlobalOptions {
 
 /** `locum ca …` */
 export function caCommand(terminal: Terminal): Command {
-  const ca = new Command('ca').description('The certificate authority that clients trust')
+  const ca = new Command('ca')
   ca.command('export')
     .description("Write the CA's certificate, never its key")
     .addOption(new Option('--format <format>', 'PEM or DER').choices([...EXPORT_FORMATS]).default('pem'))

@@ -6,9 +6,7 @@ import type { Terminal } from './terminal.ts'
 
 /** `locum connection …` */
 export function connectionCommand(terminal: Terminal): Command {
-  const connection = new Command('connection').description(
-    'External systems that can be reached through Locum',
-  )
+  const connection = new Command('connection')
 
   connection
     .command('ls')

@@ -21,7 +21,7 @@ interface SetOptions extends GlobalOptions {
 
 /** `locum credential …` */
 export function credentialCommand(terminal: Terminal): Command {
-  const credential = new Command('credential').description('The secrets, sealed, and whom they serve')
+  const credential = new Command('credential')
 
   credential
     .command('set')

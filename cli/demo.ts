@@ -31,7 +31,6 @@ const IN_FORCE_WITHIN = 1_000
 /** `locum demo` */
 export function demoCommand(terminal: Terminal): Command {
   return new Command('demo')
-    .description('Show the main job, end to end, against an upstream of its own')
     .option('--once', 'end by itself; otherwise it stays up, with lines to paste, until Ctrl-C')
     .addHelpText('after', '\nNothing is left behind: it works in a temporary folder, on free ports.')
     .action(async (_: unknown, command: Command) => {

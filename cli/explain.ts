@@ -13,7 +13,6 @@ interface ExplainOptions extends GlobalOptions {
 /** `locum explain` */
 export function explainCommand(terminal: Terminal): Command {
   return new Command('explain')
-    .description('Say which connection and whose credential a request would use, and why')
     .argument('<method>', 'GET, POST…')
     .argument('<url>', 'https://host/path, or /c/NAME/path for the gateway')
     .requiredOption('--as <id>', 'who would send it')

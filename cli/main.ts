@@ -1,4 +1,4 @@
-import { VERSION } from '../site.ts'
+import { VERSION } from '../version.ts'
 import { runCommand } from './program.ts'
 import { processTerminal } from './terminal.ts'
 

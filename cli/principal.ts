@@ -30,7 +30,7 @@ const append = (value: string, before: readonly string[]) => [...before, value]
 
 /** `locum principal …` */
 export function principalCommand(terminal: Terminal): Command {
-  const principal = new Command('principal').description('Users and services that may call Locum')
+  const principal = new Command('principal')
 
   principal
     .command('add')

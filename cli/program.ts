@@ -1,25 +1,18 @@
 import { Command, CommanderError, Option } from 'commander'
 import { asLocumError, type LocumError } from '../core/errors.ts'
-import { addCommand } from './add.ts'
-import { applyCommands } from './apply.ts'
-import { auditCommand } from './audit.ts'
-import { caCommand } from './ca.ts'
-import { connectionCommand } from './connection.ts'
-import { credentialCommand } from './credential.ts'
-import { demoCommand } from './demo.ts'
-import { explainCommand } from './explain.ts'
-import { principalCommand } from './principal.ts'
-import { serveCommand } from './serve.ts'
-import { siteCommand } from './site.ts'
 import type { Terminal } from './terminal.ts'
+import { VERBS } from './verbs.ts'
 
 /** Exit codes. */
 const DONE = 0
 const FAILED = 1
 const UNREADABLE = 2
 
-/** The whole command. */
-function program(terminal: Terminal, version: string): Command {
+/**
+ * The command with the verb that the line names; of the other verbs what the help says. A line that
+ * names none, or one that there is not, gets no further than that.
+ */
+async function program(args: readonly string[], terminal: Terminal, version: string): Promise<Command> {
   const root = new Command('locum')
     .description(
       'A client writes a placeholder where a secret belongs; Locum puts the real one in its\nplace, outside the client’s reach, and sends the request on.',
@@ -40,23 +33,19 @@ First steps:
   $ locum serve --config examples/team.yaml
   $ locum COMMAND --help                    more on each`,
     )
-  for (const command of [
-    serveCommand(terminal),
-    addCommand(terminal),
-    ...applyCommands(terminal),
-    principalCommand(terminal),
-    connectionCommand(terminal),
-    credentialCommand(terminal),
-    explainCommand(terminal),
-    auditCommand(terminal),
-    caCommand(terminal),
-    siteCommand(terminal),
-    demoCommand(terminal),
-  ]) {
-    root.addCommand(command)
+  const named = verbNamed(args)
+  for (const { name, summary, load } of VERBS) {
+    const command = name === named ? await load(terminal) : new Command(name)
+    root.addCommand(command.description(summary))
   }
   prepare(root, terminal)
   return root
+}
+
+/** The first word that is no option of the command itself, nor the value of one. */
+function verbNamed(args: readonly string[]): string | undefined {
+  const at = args.findIndex((arg, i) => !arg.startsWith('-') && args[i - 1] !== '--data')
+  return args[at]
 }
 
 /** The same manners for every verb below. */
@@ -82,7 +71,8 @@ export async function runCommand(
   version: string,
 ): Promise<number> {
   try {
-    await program(terminal, version).parseAsync([...args], { from: 'user' })
+    const root = await program(args, terminal, version)
+    await root.parseAsync([...args], { from: 'user' })
     return DONE
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? DONE : UNREADABLE

@@ -31,7 +31,6 @@ const GRACE = 30
 /** `locum serve` */
 export function serveCommand(terminal: Terminal): Command {
   return new Command('serve')
-    .description('Run the proxy')
     .option('--config <file>', 'apply this YAML or JSON file first')
     .option('--proxy <host:port>', `where clients send their requests (default: ${PROXY})`)
     .option('--console <host:port>', `where health and the CA's certificate are (default: ${CONSOLE})`)

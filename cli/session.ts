@@ -1,7 +1,7 @@
 import type { TSchema } from 'typebox'
 import { LOCAL } from '../core/words.ts'
-import { type Context, type Operation, runOperation } from '../operations/operation.ts'
-import { type OpenSite, openSite, type SiteOptions } from '../site.ts'
+import type { Context, Operation } from '../operations/operation.ts'
+import type { OpenSite, SiteOptions } from '../site.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The options that every verb takes. */
@@ -38,10 +38,18 @@ export async function withSite<T>(
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   const { data, onTampered, env = terminal.env } = options
+  const { openSite } = await import('../site.ts')
   const site = await openSite({ data, env, onTampered })
   try {
     const context = contextOf(site, terminal, env)
-    return await work({ site, run: (operation, input) => runOperation(context, operation, input) })
+    return await work({
+      site,
+      async run(operation, input) {
+        // With what checks an input it takes a third of the start: not every verb runs one.
+        const { runOperation } = await import('../operations/operation.ts')
+        return runOperation(context, operation, input)
+      },
+    })
   } finally {
     await site.close()
   }

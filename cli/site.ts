@@ -6,7 +6,7 @@ import type { Terminal } from './terminal.ts'
 
 /** `locum site …` */
 export function siteCommand(terminal: Terminal): Command {
-  const command = new Command('site').description('This installation')
+  const command = new Command('site')
   command
     .command('show')
     .description('Show its id, address and contact')

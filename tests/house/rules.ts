@@ -11,8 +11,9 @@ const MAY_SEE: Readonly<Record<string, readonly string[] | 'all'>> = {
   proxy: ['core', 'certs', 'proxy/wire'],
   'proxy/wire': [],
   admin: ['core', 'operations'],
-  cli: ['core', 'operations', 'main.ts', 'site.ts'],
+  cli: ['core', 'operations', 'main.ts', 'site.ts', 'version.ts'],
   console: [],
+  'version.ts': [],
   // What is put together: a site's data folder, and a running program.
   'site.ts': 'all',
   'main.ts': 'all',
