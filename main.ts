@@ -5,6 +5,7 @@ import { methods } from './auth-methods/index.ts'
 import { StoreBroker } from './broker/broker.ts'
 import { StoreDirectory } from './broker/directory.ts'
 import { openAuthority } from './certs/authority.ts'
+import { followAuthority } from './certs/following.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import { parseAuthority } from './core/destination.ts'
 import type { Egress } from './core/egress.ts'
@@ -81,6 +82,8 @@ export async function start(config: StartConfig): Promise<Running> {
     const { store, sealer, audit } = opened
     const authority = await openAuthority(store, sealer, clock)
     closers.push(() => authority.close())
+    const following = followAuthority(authority, onfault)
+    closers.push(() => following.close())
     const directory = new StoreDirectory({
       store,
       methods: config.methods ?? methods,
@@ -103,6 +106,7 @@ export async function start(config: StartConfig): Promise<Running> {
     })
     closers.push(() => upstreams.close())
     directory.onchange((changes) => {
+      following.take(changes)
       for (const { kind, id } of changes) {
         if (kind === 'connection') upstreams.forget((key) => keyIsOf(key, { connection: id }))
         if (kind === 'credential') upstreams.forget((key) => keyIsOf(key, { credential: id }))
@@ -139,7 +143,9 @@ export async function start(config: StartConfig): Promise<Running> {
           authority.leafFor('localhost')
         },
       },
-      caPem: authority.certificatePem,
+      get caPem() {
+        return authority.trustedPem
+      },
       siteUrl,
     })
     closers.push(() => consoleListener.close())

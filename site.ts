@@ -4,8 +4,10 @@ import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { methods } from './auth-methods/index.ts'
 import { type Authority, openAuthority } from './certs/authority.ts'
-import { type ExportFormat, exportAuthority } from './certs/export.ts'
+import { type ExportFormat, type ExportOptions, exportAuthority } from './certs/export.ts'
+import { describeAuthority, rotate } from './certs/rotation.ts'
 import type { AuthMethods } from './core/auth-method.ts'
+import type { CaKeeper } from './core/ca.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import { type AuditRecord, auditEnds, auditFiles, parseRecord, readAudit } from './store/audit-read.ts'
 import type { AuditFault } from './store/audit-verify.ts'
@@ -30,8 +32,10 @@ export interface OpenSite extends OpenStore {
   readFile(path: string): Promise<string>
   /** The site's CA, made where there is none. */
   authority(): Promise<Authority>
-  /** The CA's certificate. */
-  exportCa(format: ExportFormat): Promise<Buffer>
+  /** The CA's certificates. Throws bad_request where the format does not take what was chosen. */
+  exportCa(format: ExportFormat, options?: ExportOptions): Promise<Buffer>
+  /** For the operations on the CA. */
+  readonly ca: CaKeeper
   /** The audit's records of all processes in time order. */
   readTrail(): AsyncGenerator<AuditRecord>
   /** Where each file of the audit ends now, in bytes. */
@@ -88,10 +92,14 @@ export async function openSite({
     random,
     readFile: readText,
     authority: () => openAuthority(store, sealer, clock),
-    async exportCa(format) {
+    async exportCa(format, options) {
       const authority = await openAuthority(store, sealer, clock)
       authority.close()
-      return exportAuthority(authority, format)
+      return exportAuthority(authority, format, options)
+    },
+    ca: {
+      describe: (inside) => describeAuthority(inside, clock),
+      rotate: (inside, signsFrom) => rotate(inside, sealer, clock, signsFrom),
     },
     readTrail: () => readAudit(trail),
     trailEnds: () => auditEnds(trail),
@@ -112,5 +120,5 @@ export async function openSite({
   }
 }
 
-export { EXPORT_FORMATS, type ExportFormat } from './certs/export.ts'
+export type { ExportFormat, ExportWhich } from './certs/export.ts'
 export { type AuditRecord, methods }

@@ -1,23 +1,40 @@
 import { writeFile } from 'node:fs/promises'
 import { Command, Option } from 'commander'
+import type { TrustedCa } from '../core/ca.ts'
 import { LocumError } from '../core/errors.ts'
-import { EXPORT_FORMATS, type ExportFormat } from '../site.ts'
-import { json } from './output.ts'
+import type { ExportFormat, ExportWhich } from '../site.ts'
+import { facts, json, timeText } from './output.ts'
 import { type GlobalOptions, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface ExportOptions extends GlobalOptions {
   readonly format: ExportFormat
+  readonly which: ExportWhich
   readonly out?: string
+  readonly passwordStdin?: boolean
 }
+
+interface RotateOptions extends GlobalOptions {
+  readonly after?: string
+  readonly now?: boolean
+}
+
+const FORMATS: readonly ExportFormat[] = ['pem', 'der', 'p12']
+const WHICH: readonly ExportWhich[] = ['all', 'current', 'next']
 
 /** `locum ca …` */
 export function caCommand(terminal: Terminal): Command {
   const ca = new Command('ca')
   ca.command('export')
     .description("Write the CA's certificate, never its key")
-    .addOption(new Option('--format <format>', 'PEM or DER').choices([...EXPORT_FORMATS]).default('pem'))
+    .addOption(new Option('--format <format>', 'PEM, DER or PKCS #12').choices([...FORMATS]).default('pem'))
+    .addOption(
+      new Option('--which <which>', 'while one CA takes over from another')
+        .choices([...WHICH])
+        .default('all'),
+    )
     .option('--out <file>', 'where to (without it: standard output)')
+    .option('--password-stdin', 'read the password of a PKCS #12 from standard input (otherwise: changeit)')
     .addHelpText(
       'after',
       `
@@ -25,15 +42,24 @@ Clients that use HTTPS_PROXY have to trust it:
 
   $ locum ca export --out locum-ca.pem
   $ curl --proxy http://127.0.0.1:8080 --cacert locum-ca.pem https://…
-  $ NODE_EXTRA_CA_CERTS=locum-ca.pem node app.js`,
+  $ NODE_EXTRA_CA_CERTS=locum-ca.pem node app.js
+
+A PKCS #12 is a truststore for Java; it holds no key, so its password guards nothing:
+
+  $ locum ca export --format p12 --out locum-ca.p12
+  $ java -Djavax.net.ssl.trustStore=locum-ca.p12 -Djavax.net.ssl.trustStorePassword=changeit …`,
     )
     .action(async (_: unknown, command: Command) => {
-      const { format, out, ...options } = command.optsWithGlobals() as ExportOptions
+      const { format, which, out, passwordStdin, ...options } = command.optsWithGlobals() as ExportOptions
+      const password = passwordStdin ? await readPassword(terminal, format) : undefined
       await withSite(terminal, options, async ({ site }) => {
-        const content = await site.exportCa(format)
+        const content = await site.exportCa(format, { which, password })
         if (out === undefined) {
-          if (format === 'der' && terminal.isInteractive) {
-            throw new LocumError('bad_request', 'DER is binary: name a file.', { hint: '--out locum-ca.der' })
+          if (format !== 'pem' && terminal.isInteractive) {
+            const name = format === 'der' ? 'DER' : 'PKCS #12'
+            throw new LocumError('bad_request', `${name} is binary: name a file.`, {
+              hint: `--out locum-ca.${format}`,
+            })
           }
           return terminal.write(content)
         }
@@ -42,7 +68,68 @@ Clients that use HTTPS_PROXY have to trust it:
         else terminal.note(`Written to ${out}.`)
       })
     })
+
+  ca.command('rotate')
+    .description('Make the next CA, which clients trust beside this one until it takes over')
+    .option('--after <duration>', 'how long clients have to fetch it before it signs: 7d (unless told), 12h')
+    .option('--now', 'let it sign at once: clients that do not trust it yet refuse')
+    .addHelpText(
+      'after',
+      `
+From now on \`ca export\` and /ca.pem give both. What clients are shown goes on being signed by
+the old one until the next one takes over; then the old one's key is gone, and so is its
+certificate from the exports. Running servers follow by themselves.
+
+  $ locum ca rotate                  a next one, which takes over in 7 days
+  $ locum ca export --out locum-ca.pem      … and to every client with it, in the meantime
+  $ locum ca rotate                  says where it stands
+  $ locum ca rotate --now            every client has it: it takes over at once`,
+    )
+    .action(async (_: unknown, command: Command) => {
+      const { after, now, ...options } = command.optsWithGlobals() as RotateOptions
+      await withSite(terminal, options, async ({ site, run }) => {
+        const { rotateCa } = await import('../operations/ca.ts')
+        // A site that has none yet gets its first one here, and no second one.
+        if ((await site.ca.describe(site.store)).length === 0) await site.exportCa('pem')
+        const input = { ...(after === undefined ? {} : { after }), ...(now ? { now } : {}) }
+        const { changed, trusted } = await run(rotateCa(site.ca), input)
+        if (options.json) return terminal.write(json({ changed, trusted }))
+        const at = site.clock.now()
+        terminal.write(facts(trusted.flatMap((one) => caFacts(terminal, one, at))))
+        if (trusted.length > 1) {
+          terminal.note('Give every client both before that: locum ca export, or /ca.pem.')
+        } else if (changed) {
+          terminal.note(
+            'Clients that trust only the old one refuse from now on: locum ca export, or /ca.pem.',
+          )
+        }
+      })
+    })
   return ca
+}
+
+/** What people should know of a CA, as names with values. */
+export function caFacts(
+  terminal: Terminal,
+  { role, subject, fingerprint, validUntil, signsFrom }: TrustedCa,
+  now: number,
+): (readonly [string, string])[] {
+  const when = role === 'next' ? `, signs from ${timeText(terminal, signsFrom, now)}` : ''
+  const name = role === 'next' ? 'next CA' : 'CA'
+  return [
+    [name, `${subject}${when}, ends ${timeText(terminal, validUntil, now)}`],
+    [`${name} SHA-256`, fingerprint],
+  ]
+}
+
+/** One line. Throws bad_request. */
+async function readPassword(terminal: Terminal, format: ExportFormat): Promise<string> {
+  if (format !== 'p12')
+    throw new LocumError('bad_request', `A password belongs to --format p12, not ${format}.`)
+  const password = (await terminal.readInput()).replace(/\r?\n$/, '')
+  // Java's tools take no shorter one, and some take no others.
+  if (/^[\x20-\x7e]{6,128}$/.test(password)) return password
+  throw new LocumError('bad_request', 'The password is not 6 to 128 characters of ASCII on one line.')
 }
 
 async function write(file: string, content: Buffer): Promise<void> {

@@ -33,6 +33,8 @@ export interface Store {
   removePrincipal(as: Principal, id: string): Promise<void>
   keys(as: Principal, principal: string): Promise<readonly ProxyKeyRecord[]>
   addKey(as: Principal, key: ProxyKeyRecord): Promise<void>
+  /** Moves a key's end. False where the principal has no such key, which stays so. */
+  setKeyEnd(as: Principal, principal: string, hash: string, expiresAt: number): Promise<boolean>
   /** All of a principal's keys, or the one. Returns how many went. */
   removeKeys(as: Principal, principal: string, hash?: string): Promise<number>
   /** Who holds the key with this hash; undefined where nobody does. Expired keys and disabled principals are returned as they are. */
@@ -92,28 +94,29 @@ export interface Store {
   changes(since: number): Promise<readonly Change[]>
 
   /** Named, sealed things of the site itself: the CA, the audit's signing key. */
-  vaultItem(
+  vaultItem(as: Principal, name: string): Promise<VaultItem | undefined>
+  /** Adds it (version 1) where it is missing; returns what is there afterwards, so that two processes agree. */
+  addVaultItem(as: Principal, name: string, item: Omit<VaultItem, 'version'>): Promise<VaultItem>
+  /** Puts the next version in place of `version`. Throws bad_request where that is not the one that is there. */
+  replaceVaultItem(
     as: Principal,
     name: string,
-  ): Promise<
-    | { readonly version: number; readonly sealed: Sealed; readonly open: Readonly<Record<string, string>> }
-    | undefined
-  >
-  /** Adds it where it is missing; returns what is there afterwards, so that two processes agree. */
-  addVaultItem(
-    as: Principal,
-    name: string,
-    item: { sealed: Sealed; open: Readonly<Record<string, string>> },
-  ): Promise<{
-    readonly version: number
-    readonly sealed: Sealed
-    readonly open: Readonly<Record<string, string>>
-  }>
+    version: number,
+    next: Omit<VaultItem, 'version'>,
+  ): Promise<VaultItem>
+  removeVaultItem(as: Principal, name: string): Promise<void>
 
   addCheckpoint(checkpoint: AuditCheckpoint): Promise<void>
   checkpoints(): Promise<readonly AuditCheckpoint[]>
 
   close(): Promise<void>
+}
+
+/** A named, sealed thing of the site itself. `open` is what is no secret of it. */
+export interface VaultItem {
+  readonly version: number
+  readonly sealed: Sealed
+  readonly open: Readonly<Record<string, string>>
 }
 
 /** Joins an audit file's chain to the store: after `records` records of `file`, the chain stood at `hash`. */

@@ -13,6 +13,7 @@ type PrincipalMethods =
   | 'removePrincipal'
   | 'keys'
   | 'addKey'
+  | 'setKeyEnd'
   | 'removeKeys'
   | 'keyHolder'
 
@@ -101,6 +102,22 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
           throw new LocumError('bad_request', 'This proxy key is in use already.')
         }
         await announce(db, 'key', key.hash)
+      }),
+
+    setKeyEnd: (as, principal, hash, expiresAt) =>
+      session.write(as, async (db) => {
+        const there = await db
+          .selectFrom('proxy_keys')
+          .selectAll()
+          .where('hash', '=', hash)
+          .where('principal', '=', principal)
+          .executeTakeFirst()
+        if (!there) return false
+        const { stamp: _, ...columns } = stamps.check('proxy_keys', hash, there)
+        const row = session.stamp('proxy_keys', { ...columns, expires_at: expiresAt })
+        await db.updateTable('proxy_keys').set(row).where('hash', '=', hash).execute()
+        await announce(db, 'key', hash)
+        return true
       }),
 
     removeKeys: (as, principal, hash) => session.write(as, (db) => removeKeys(session, db, principal, hash)),

@@ -1,15 +1,23 @@
 import { LocumError } from '../core/errors.ts'
-import type { Store } from '../core/store.ts'
+import type { Store, VaultItem } from '../core/store.ts'
 import type { Site } from '../core/words.ts'
 import { announce } from './changes.ts'
 import { column, member, parse, sealedBytes, sealedText } from './rows.ts'
 import { demandAdmin, type Session } from './session.ts'
 import type { CertificateRow, Database, SiteRow } from './tables.ts'
 
+type SiteMethods =
+  | 'site'
+  | 'setSite'
+  | 'vaultItem'
+  | 'addVaultItem'
+  | 'replaceVaultItem'
+  | 'removeVaultItem'
+  | 'addCheckpoint'
+  | 'checkpoints'
+
 /** Whose site it is, and its vault items. */
-export function siteRows(
-  session: Session,
-): Pick<Store, 'site' | 'setSite' | 'vaultItem' | 'addVaultItem' | 'addCheckpoint' | 'checkpoints'> {
+export function siteRows(session: Session): Pick<Store, SiteMethods> {
   const { stamps } = session
 
   async function siteRow(db: Database): Promise<SiteRow> {
@@ -47,15 +55,34 @@ export function siteRows(
       session.write(as, async (db) => {
         const there = await vaultRow(db, name)
         if (there) return parseVaultItem(stamps.check('certificates', name, there))
-        const row = session.stamp('certificates', {
-          name,
-          version: 1,
-          sealed: sealedText(item.sealed),
-          open: JSON.stringify(item.open),
-        })
+        const row = session.stamp('certificates', vaultColumns(name, { ...item, version: 1 }))
         await db.insertInto('certificates').values(row).execute()
         await announce(db, 'site', `vault:${name}`)
         return parseVaultItem(row)
+      }),
+
+    replaceVaultItem: (as, name, version, next) =>
+      session.write(as, async (db) => {
+        const there = await vaultRow(db, name)
+        if (there) stamps.check('certificates', name, there)
+        if (there?.version !== version) {
+          throw new LocumError('bad_request', `Somebody else has changed ${JSON.stringify(name)} meanwhile.`)
+        }
+        const row = session.stamp('certificates', vaultColumns(name, { ...next, version: version + 1 }))
+        await db.updateTable('certificates').set(row).where('name', '=', name).execute()
+        await announce(db, 'site', `vault:${name}`)
+        return parseVaultItem(row)
+      }),
+
+    removeVaultItem: (as, name) =>
+      session.write(as, async (db) => {
+        const { numDeletedRows } = await db
+          .deleteFrom('certificates')
+          .where('name', '=', name)
+          .executeTakeFirst()
+        if (numDeletedRows === 0n) return
+        session.removed('certificates', { name })
+        await announce(db, 'site', `vault:${name}`)
       }),
 
     async addCheckpoint({ final, ...rest }) {
@@ -83,7 +110,12 @@ function vaultRow(db: Database, name: string): Promise<CertificateRow | undefine
   return db.selectFrom('certificates').selectAll().where('name', '=', name).executeTakeFirst()
 }
 
-function parseVaultItem(row: CertificateRow) {
+function vaultColumns(name: string, item: VaultItem): Omit<CertificateRow, 'stamp'> {
+  const { version, sealed, open } = item
+  return { name, version, sealed: sealedText(sealed), open: JSON.stringify(open) }
+}
+
+function parseVaultItem(row: CertificateRow): VaultItem {
   return {
     version: row.version,
     sealed: sealedBytes(row.sealed),

@@ -418,8 +418,8 @@ t.test('a later start does not load the library that made the CA', async (t) => 
 
 t.test('exports the certificate as PEM and DER, and never the key', async (t) => {
   const authority = await openAuthority(...(await newSite(t)), movableClock())
-  const pem = exportAuthority(authority, 'pem').toString()
+  const pem = (await exportAuthority(authority, 'pem')).toString()
   t.match(pem, /^-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n$/)
   t.notMatch(pem, /PRIVATE/)
-  t.same(new X509Certificate(exportAuthority(authority, 'der')).raw, new X509Certificate(pem).raw)
+  t.same(new X509Certificate(await exportAuthority(authority, 'der')).raw, new X509Certificate(pem).raw)
 })

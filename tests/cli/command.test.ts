@@ -44,7 +44,8 @@ t.test('a command line that cannot be read is 2, what failed is 1, what is done 
     'serve --workers 4',
     'serve --grace soon',
     'audit tail -n many',
-    'ca export --format p12',
+    'ca export --format p7b',
+    'ca rotate --which next',
     'provider ls',
     'connect google',
     'connection test api --as ada',
@@ -88,7 +89,16 @@ t.test('every verb explains itself to a newcomer', async (t) => {
     t.match(out, new RegExp(`^  ${verb}\\b.*  \\S`, 'm'), verb)
     t.match(await run([verb, '--help']), { code: 0, out: /^Usage: locum /, err: '' }, verb)
   }
-  for (const line of ['principal add', 'credential set', 'apply', 'add', 'serve', 'explain', 'ca export']) {
+  for (const line of [
+    'principal add',
+    'credential set',
+    'apply',
+    'add',
+    'serve',
+    'explain',
+    'ca export',
+    'ca rotate',
+  ]) {
     t.match((await run(`${line} --help`)).out, /\$ .*locum /, `${line} shows an example`)
   }
   t.match((await run('principal add --help')).out, /--data <folder>/, 'and the options that every verb has')

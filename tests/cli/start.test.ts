@@ -31,7 +31,7 @@ function packagesOf(args: readonly string[]): string[] {
 
 t.test('what a verb does not need is not loaded for it', async (t) => {
   t.same(packagesOf(['--help']), ['commander'])
-  for (const verb of ['ca', 'site']) t.same(packagesOf([verb, '--help']), ['commander'], verb)
+  t.same(packagesOf(['ca', 'export', '--help']), ['commander'])
   const data = t.testdir()
   packagesOf(['--data', data, 'ca', 'export'])
   const second = packagesOf(['--data', data, 'ca', 'export'])
