@@ -44,6 +44,8 @@ export interface StartConfig {
   readonly methods?: typeof methods
   /** Bounds other than the usual ones. */
   readonly limits?: { readonly wire?: Partial<Limits>; readonly upstreams?: Partial<UpstreamLimits> }
+  /** Answers a challenge at the console as this process alone can. */
+  readonly prove?: (challenge: string) => string
   /** For the operator; one line, never a secret. */
   readonly log?: (line: string) => void
 }
@@ -146,6 +148,7 @@ export async function start(config: StartConfig): Promise<Running> {
       get caPem() {
         return authority.trustedPem
       },
+      prove: config.prove,
       siteUrl,
     })
     closers.push(() => consoleListener.close())

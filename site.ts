@@ -121,4 +121,5 @@ export async function openSite({
 }
 
 export type { ExportFormat, ExportWhich } from './certs/export.ts'
+export { truststore } from './certs/pkcs12.ts'
 export { type AuditRecord, methods }

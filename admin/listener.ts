@@ -12,6 +12,8 @@ export interface ConsoleOptions {
   readonly checks: Readonly<Record<string, Check>>
   /** The CA's certificate. */
   readonly caPem: string
+  /** Answers `/healthz?challenge=…` with what only this process can (cli/servers.ts). */
+  readonly prove?: (challenge: string) => string
   /** The site's public URL: its host is one that requests may name. */
   readonly siteUrl?: string
 }
@@ -43,6 +45,8 @@ const HEADERS = {
 
 /** Asked by load balancers and container platforms, under whatever name they know. */
 const HEALTH = ['/healthz', '/readyz']
+
+const CHALLENGE = /\?challenge=([0-9a-f]{64})$/
 
 interface Answer {
   readonly status: number
@@ -105,7 +109,12 @@ async function answer(
   const refused = refuse(request, names)
   if (refused) return refused
   const path = pathOf(request)
-  if (path === '/healthz') return { status: 200, type: 'text/plain; charset=utf-8', body: 'ok\n' }
+  if (path === '/healthz') {
+    const challenge = CHALLENGE.exec(request.url ?? '')?.[1]
+    const proof = challenge === undefined ? undefined : options.prove?.(challenge)
+    const headers: Record<string, string> = proof === undefined ? {} : { 'Locum-Proof': proof }
+    return { status: 200, type: 'text/plain; charset=utf-8', body: 'ok\n', headers }
+  }
   if (path === '/readyz') return readiness(options.checks)
   if (path === '/ca.pem') {
     const headers = { 'Content-Disposition': 'attachment; filename="locum-ca.pem"' }

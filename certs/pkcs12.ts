@@ -1,4 +1,4 @@
-import { createHash, randomBytes, type X509Certificate } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { asn1 as forgeAsn1 } from 'node-forge'
 
 type Asn1 = forgeAsn1.Asn1
@@ -25,7 +25,7 @@ const OID = {
  * writes the structure and derives the check's key; it takes 80 ms to load, which is why that happens here.
  */
 export async function truststore(
-  certificates: readonly Pick<X509Certificate, 'raw'>[],
+  certificates: readonly { readonly raw: Buffer }[],
   password: string,
 ): Promise<Buffer> {
   const { default: forge } = await import('node-forge')

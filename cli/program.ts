@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { asLocumError, type LocumError } from '../core/errors.ts'
 import type { Terminal } from './terminal.ts'
-import { VERBS } from './verbs.ts'
+import { type EndWith, VERBS } from './verbs.ts'
 
 /** Exit codes. */
 const DONE = 0
@@ -12,7 +12,12 @@ const UNREADABLE = 2
  * The command with the verb that the line names; of the other verbs what the help says. A line that
  * names none, or one that there is not, gets no further than that.
  */
-async function program(args: readonly string[], terminal: Terminal, version: string): Promise<Command> {
+async function program(
+  args: readonly string[],
+  terminal: Terminal,
+  version: string,
+  end: EndWith,
+): Promise<Command> {
   const root = new Command('locum')
     .description(
       'A client writes a placeholder where a secret belongs; Locum puts the real one in its\nplace, outside the client’s reach, and sends the request on.',
@@ -35,7 +40,7 @@ First steps:
     )
   const named = verbNamed(args)
   for (const { name, summary, load } of VERBS) {
-    const command = name === named ? await load(terminal) : new Command(name)
+    const command = name === named ? await load(terminal, end) : new Command(name)
     root.addCommand(command.description(summary))
   }
   prepare(root, terminal)
@@ -71,9 +76,12 @@ export async function runCommand(
   version: string,
 ): Promise<number> {
   try {
-    const root = await program(args, terminal, version)
+    let code = DONE
+    const root = await program(args, terminal, version, (ended) => {
+      code = ended
+    })
     await root.parseAsync([...args], { from: 'user' })
-    return DONE
+    return code
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? DONE : UNREADABLE
     const error = asLocumError(thrown)

@@ -11,6 +11,7 @@ import type { FileContent } from '../operations/file.ts'
 import { addFirstAdministrator, dropFirstAdministrator } from '../operations/principals.ts'
 import { changesText } from './apply.ts'
 import { json } from './output.ts'
+import { ServerSign } from './servers.ts'
 import { type GlobalOptions, type Session, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -73,8 +74,10 @@ async function serve(
 ): Promise<void> {
   const stopped = terminal.untilStopped()
   const content = options.config === undefined ? undefined : await applyConfig(session, options.config, log)
-  const running = await startOn(session, options, content, terminal.env, log)
+  const sign = new ServerSign(session.site.data)
+  const running = await startOn(session, options, content, terminal.env, log, sign)
   try {
+    await sign.put(running)
     const given = await giveFirstKey(terminal, session)
     const connections = await session.site.store.connections(LOCAL)
     const started = { proxy: running.proxyUrl, console: running.consoleUrl, data: session.site.data }
@@ -83,6 +86,7 @@ async function serve(
     await stopped
     log(`stopping; running requests have ${options.grace} s to end`)
   } finally {
+    await sign.withdraw()
     await running.close(options.grace * 1000)
   }
 }
@@ -103,15 +107,17 @@ async function startOn(
   content: FileContent | undefined,
   env: Terminal['env'],
   log: (line: string) => void,
+  sign: ServerSign,
 ): Promise<Running> {
   const { start } = await import('../main.ts')
   const listen = {
     proxy: options.proxy ?? content?.listen.proxy ?? PROXY,
     console: options.console ?? content?.listen.console ?? CONSOLE,
   }
+  const prove = (challenge: string) => sign.prove(challenge)
   try {
     const { identity, egress, unmatched } = content ?? {}
-    return await start({ data: site.data, store: site, listen, identity, egress, unmatched, env, log })
+    return await start({ data: site.data, store: site, listen, identity, egress, unmatched, env, log, prove })
   } catch (thrown) {
     throw listenError(thrown)
   }

@@ -1,12 +1,15 @@
 import type { Command } from 'commander'
 import type { Terminal } from './terminal.ts'
 
+/** For a verb that ends as the program ended that it ran: takes its exit code. */
+export type EndWith = (code: number) => void
+
 /** One verb of the command. */
 export interface Verb {
   readonly name: string
   readonly summary: string
   /** Brings what the verb is made of, which takes most of the time that a command takes to start. */
-  load(terminal: Terminal): Promise<Command>
+  load(terminal: Terminal, end: EndWith): Promise<Command>
 }
 
 /** In the order of the help. */
@@ -50,6 +53,11 @@ export const VERBS: readonly Verb[] = [
     name: 'explain',
     summary: 'Say which connection and whose credential a request would use, and why',
     load: async (terminal) => (await import('./explain.ts')).explainCommand(terminal),
+  },
+  {
+    name: 'run',
+    summary: 'Run a program with everything set for it, on a key of its own that ends with it',
+    load: async (terminal, end) => (await import('./run.ts')).runVerb(terminal, end),
   },
   {
     name: 'audit',

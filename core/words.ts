@@ -28,7 +28,10 @@ export interface PrincipalRecord {
   readonly createdAt: number
 }
 
-/** A proxy key as it is kept: the SHA-256 of its text, never the text. Times are Unix ms. */
+/**
+ * A proxy key as it is kept: the SHA-256 of its text, never the text. Times are Unix ms. `managedBy` is
+ * the `name:` of the file that made it, or what lent it (operations/lent-keys.ts).
+ */
 export interface ProxyKeyRecord {
   /** Hex of the SHA-256. */
   readonly hash: string

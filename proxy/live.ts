@@ -14,8 +14,10 @@ export interface Living {
   readonly credential?: string
   /** Where other connections decide too whether it may go on: asked when any of them changes. */
   isPermitted?(): boolean
-  /** Its place in Live's list; nobody else's business. */
+  /** Its place in Live's list; nobody else's business, and so is the next. */
   place?: number
+  /** The caller as they were found when they were judged last: a key's end may have been moved. */
+  judged?: Caller
   /** Ends it at once; `code` says why. */
   cut(code: Code): void
 }
@@ -77,7 +79,7 @@ export class Live {
     const over = stale && this.#stale
     this.#stale = stale
     for (const living of [...this.#all]) {
-      const { expiresAt } = living.caller
+      const { expiresAt } = living.judged ?? living.caller
       if (over) living.cut('store_unavailable')
       else if (expiresAt !== undefined && expiresAt <= now) living.cut('caller_unauthenticated')
     }
@@ -124,7 +126,9 @@ export class Live {
         known.set(keyHash, asking)
       }
       try {
-        if (!stands(living, await asking)) living.cut('caller_unauthenticated')
+        const now = await asking
+        if (!stands(living, now)) living.cut('caller_unauthenticated')
+        else living.judged = now
       } catch (thrown) {
         this.#owed = true
         const error = asLocumError(thrown)
@@ -139,7 +143,7 @@ export class Live {
 }
 
 /** Whether the caller is still who was let in; for what goes on for long, with the same rights. */
-function stands({ caller, connection }: Living, now: Caller | null): boolean {
+function stands({ caller, connection }: Living, now: Caller | null): now is Caller {
   const rights = ({ profile, projects }: Principal) => JSON.stringify([profile, projects])
   if (now?.principal.id !== caller.principal.id) return false
   return connection === undefined || rights(now.principal) === rights(caller.principal)

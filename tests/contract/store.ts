@@ -140,6 +140,10 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
       )
       await t.rejects(store.addKey(SYSTEM, { ...key, principal: 'bob' }), { code: 'bad_request' }, 'in use')
       await t.rejects(store.addKey(SYSTEM, { ...key, hash: 'e1', principal: 'eve' }), { code: 'bad_request' })
+      t.equal(await store.setKeyEnd(SYSTEM, 'ada', 'a1', 11), true)
+      t.strictSame((await store.keyHolder(SYSTEM, 'a1'))?.key, { ...key, expiresAt: 11 }, 'its end alone')
+      t.equal(await store.setKeyEnd(SYSTEM, 'bob', 'a1', 12), false, "not another's key")
+      t.equal(await store.setKeyEnd(SYSTEM, 'ada', 'ff', 12), false, 'nor one that is gone')
       t.equal(await store.removeKeys(SYSTEM, 'bob', 'a1'), 0, "not another's key")
       t.equal(await store.removeKeys(SYSTEM, 'ada', 'a1'), 1)
       await store.removePrincipal(SYSTEM, 'ada')
@@ -254,6 +258,7 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
         removePrincipal: () => store.removePrincipal(ADA, 'ada'),
         keys: () => store.keys(ADA, 'ada'),
         addKey: () => store.addKey(ADA, { hash: 'h', principal: 'ada', createdAt: 1 }),
+        setKeyEnd: () => store.setKeyEnd(ADA, 'ada', 'h', 2),
         removeKeys: () => store.removeKeys(ADA, 'ada'),
         keyHolder: () => store.keyHolder(ADA, 'h'),
         putConnection: () => store.putConnection(ADA, connection('crm')),
@@ -275,6 +280,8 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
         transact: () => store.transact(ADA, async () => 1),
         vaultItem: () => store.vaultItem(ADA, 'ca'),
         addVaultItem: () => store.addVaultItem(ADA, 'ca', { sealed: Buffer.alloc(1), open: {} }),
+        replaceVaultItem: () => store.replaceVaultItem(ADA, 'ca', 1, { sealed: Buffer.alloc(1), open: {} }),
+        removeVaultItem: () => store.removeVaultItem(ADA, 'ca'),
       }
       const head = await store.head()
       for (const [name, call] of Object.entries(calls)) await t.rejects(call(), refused, name)
@@ -293,6 +300,26 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
       t.strictSame(one, two)
       t.strictSame(await store.vaultItem(SYSTEM, 'ca'), one)
       t.equal(one.version, 1)
+    })
+
+    t.test('a vault item is replaced by whoever knows its version, and can be removed', async (t) => {
+      const { store } = await fresh(t)
+      const item = { sealed: Buffer.from('one'), open: { a: '1' } }
+      const lost = { code: 'bad_request' }
+      await t.rejects(store.replaceVaultItem(SYSTEM, 'ca', 1, item), lost, 'there is none')
+      await store.addVaultItem(SYSTEM, 'ca', item)
+      const next = { sealed: Buffer.from('two'), open: { b: '2' } }
+      const since = await store.head()
+      t.strictSame(await store.replaceVaultItem(SYSTEM, 'ca', 1, next), { version: 2, ...next })
+      t.strictSame(await store.vaultItem(SYSTEM, 'ca'), { version: 2, ...next })
+      await t.rejects(store.replaceVaultItem(SYSTEM, 'ca', 1, item), lost)
+      await store.removeVaultItem(SYSTEM, 'ca')
+      await store.removeVaultItem(SYSTEM, 'ca')
+      t.equal(await store.vaultItem(SYSTEM, 'ca'), undefined)
+      t.strictSame(
+        (await store.changes(since)).map(({ kind, id }) => `${kind} ${id}`),
+        ['site vault:ca', 'site vault:ca'],
+      )
     })
 
     t.test('a transaction happens whole or not at all', async (t) => {

@@ -3,7 +3,7 @@ import { dirname, join, posix, relative } from 'node:path'
 
 export const ROOT: string = join(import.meta.dirname, '../..')
 
-const NOT_OURS = new Set(['node_modules', '.git', '.tap', 'dist', 'locum-data'])
+const NOT_OURS = new Set(['node_modules', '.git', '.tap', '.cache', 'dist', 'locum-data'])
 
 /** Every file of the project, its path relative to the root, sorted. */
 export function projectFiles(folder: string = ROOT): string[] {
