@@ -1,4 +1,5 @@
 import { homedir } from 'node:os'
+import { setImmediate } from 'node:timers/promises'
 import { Command } from 'commander'
 import { LOCAL } from '../core/words.ts'
 import { borrowKey } from './borrowed-key.ts'
@@ -73,6 +74,8 @@ async function runIn(
           home: terminal.env.HOME ?? homedir(),
           trust,
         })
+        // A signal that came while files were written is heard first.
+        await setImmediate()
         if (relay.early !== undefined) return relay.early
         const ended = await runChild(program, args, env, relay)
         if (typeof ended === 'number') return ended
