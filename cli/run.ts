@@ -74,8 +74,8 @@ async function runIn(
           home: terminal.env.HOME ?? homedir(),
           trust,
         })
-        // A signal that came while files were written is heard first.
-        await setImmediate()
+        // A signal that came while files were written is heard first: signals are looked for once a turn.
+        for (const _ of [1, 2]) await setImmediate()
         if (relay.early !== undefined) return relay.early
         const ended = await runChild(program, args, env, relay)
         if (typeof ended === 'number') return ended

@@ -58,6 +58,20 @@ const PROGRAMS: readonly {
   },
 ]
 
+t.test(
+  'Java gets through with its environment and its own Authenticator',
+  { skip: absent('javac', ['-version'], 'a JDK') ?? false },
+  async (t) => {
+    // Java reaches localhost directly, whatever it is told, but not what is below it.
+    const { site, upstream } = await startEchoSite(t, { upstream: { host: 'a.localhost' } })
+    const line = ['java', join(import.meta.dirname, 'proxied.java'), `${upstream.origin}/headers`]
+    const { code, err } = await locum(t, site.data, ['run', '--as', 'ada', '--', ...line]).ended
+    t.equal(code, 0, err)
+    t.match(upstream.requests, [{ headers: { authorization: REAL } }])
+    t.notMatch(err, /lcm_/, 'Java shows what it was given, and no key is in it')
+  },
+)
+
 for (const { name, missing, line } of PROGRAMS) {
   t.test(`${name} gets through with its environment alone`, { skip: missing ?? false }, async (t) => {
     const { site, upstream } = await startEchoSite(t)
@@ -188,7 +202,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGC
   if (signal !== 'SIGTSTP') process.on(signal, () => console.log(signal))
 }
 process.on('SIGUSR2', () => { console.log('end'); process.exit(5) })
-console.log('ready ' + process.pid)
+console.log('ready ' + process.pid + ' ' + process.ppid)
 setInterval(() => {}, 1000)`
 
 t.test('each signal reaches the program once, and its end is waited for', async (t) => {
@@ -228,19 +242,17 @@ t.test(
     const file = join(t.testdir(), 'count.cjs')
     writeFileSync(file, COUNT)
     const line = locumLine(site.data, ['run', '--as', 'ada', '--', NODE, file])
-    const terminal = start(
-      t,
-      'script',
-      ['-qec', `echo self $$; exec ${line}`, '/dev/null'],
-      { SHELL: '/bin/sh' },
-      'pipe',
-    )
-    const [, self] = await terminal.until(/self (\d+)/)
-    await terminal.until(/ready/)
+    const shell = `trap : INT; ${line}; exit $?`
+    const terminal = start(t, 'script', ['-qec', shell, '/dev/null'], { SHELL: '/bin/sh' }, 'pipe')
+    const [, command] = await terminal.until(/ready \d+ (\d+)/)
+    // It stands still until the program has had its own: two that come together would count as one.
+    process.kill(Number(command), 'SIGSTOP')
     terminal.write('\x03')
     await terminal.until(/SIGINT/)
-    // Sent behind whatever the command might still pass on.
-    process.kill(Number(self), 'SIGUSR2')
+    process.kill(Number(command), 'SIGCONT')
+    await terminal.until(/SIGCONT/)
+    // Passed on behind whatever else might be.
+    process.kill(Number(command), 'SIGUSR2')
     const { code, out } = await terminal.ended
     t.equal(code, 5)
     t.same(out.match(/SIGINT/g), ['SIGINT'])
