@@ -35,6 +35,10 @@ that runs for as long as the program does. Signals are passed on; the exit code 
   $ locum run --as ada -- bash`,
     )
     .action(async (words: readonly string[], _: unknown, command: Command) => {
+      // Without it an option of the program's that this command knows too would be taken from it.
+      if (!wordsOf(command).includes('--')) {
+        command.error('error: the program stands behind --', { exitCode: 2 })
+      }
       const options = command.optsWithGlobals() as RunOptions
       const relay = new SignalRelay()
       try {
@@ -45,6 +49,12 @@ that runs for as long as the program does. Signals are passed on; the exit code 
         relay.close()
       }
     })
+}
+
+/** The command line as it was typed. */
+function wordsOf(command: Command): readonly string[] {
+  const { rawArgs = [] } = command.parent as Command & { rawArgs?: readonly string[] }
+  return rawArgs
 }
 
 /** Returns the exit code. */

@@ -52,7 +52,10 @@ t.test('a command line that cannot be read is 2, what failed is 1, what is done 
     'credential share cred_1 --project x',
     'doctor',
     'backup x',
-    'run --as ada -- true',
+    'run --as ada',
+    'run -- true',
+    'run --as ada true',
+    'run --as ada curl -sS',
   ]
   for (const line of unreadable) {
     const { code, out, err } = await run(line)
@@ -84,6 +87,7 @@ t.test('every verb explains itself to a newcomer', async (t) => {
     'site',
     'explain',
     'audit',
+    'run',
     'demo',
   ]) {
     t.match(out, new RegExp(`^  ${verb}\\b.*  \\S`, 'm'), verb)
@@ -98,6 +102,7 @@ t.test('every verb explains itself to a newcomer', async (t) => {
     'explain',
     'ca export',
     'ca rotate',
+    'run',
   ]) {
     t.match((await run(`${line} --help`)).out, /\$ .*locum /, `${line} shows an example`)
   }
