@@ -97,8 +97,15 @@ function defaultCaller(
   return caller
 }
 
+/**
+ * A browser sends Sec-Fetch-Site and -Dest with every Sec-Fetch-Mode (Fetch Metadata §2), and no page can
+ * keep it from that; Node's fetch sends Sec-Fetch-Mode alone.
+ */
 function isFromBrowser(fields: Fields): boolean {
-  return fields.has('origin') || fields.names.some((name) => name.startsWith('sec-fetch-'))
+  return (
+    fields.has('origin') ||
+    fields.names.some((name) => name.startsWith('sec-fetch-') && name !== 'sec-fetch-mode')
+  )
 }
 
 function unauthenticated(entrance: Entrance): LocumError {

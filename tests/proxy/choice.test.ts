@@ -210,7 +210,8 @@ t.test("a sidecar's callers are the default principal, and nobody else is", asyn
     const seen = upstream.requests.length
     for (const header of [
       'Sec-Fetch-Site: none',
-      'sec-fetch-mode: cors',
+      'sec-fetch-dest: empty',
+      'Sec-Fetch-User: ?1',
       'Origin: http://localhost',
       'Origin: null',
     ]) {
