@@ -42,3 +42,25 @@ t.test('a client that goes while its key is looked up is no fault of the program
     [],
   )
 })
+
+t.test(
+  'a refused tunnel ends its connection, so that nothing sent for it is read as a request',
+  async (t) => {
+    const { site, upstream } = await startEchoSite(t)
+    const key = `Proxy-Authorization: Bearer ${site.keys.ada}\r\n`
+    const inside = `GET http://${upstream.authority}/inside HTTP/1.1\r\nHost: ${upstream.authority}\r\n${key}\r\n`
+    for (const [target, shown, status] of [
+      ['elsewhere.example:443', key, 403],
+      [upstream.authority, '', 407],
+    ] as const) {
+      const client = await dial(t, site.port)
+      // As a client sends that does not wait for the answer.
+      client.send(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n${shown}\r\n${inside}`)
+      const response = await client.response()
+      t.equal(response.status, status)
+      t.equal(response.headers.connection, 'close')
+      t.equal(await client.whole(), '', 'nothing comes behind it')
+      t.equal(upstream.requests.length, 0)
+    }
+  },
+)

@@ -171,7 +171,9 @@ export class ServerConnection<S> extends Connection implements ServerConnectionH
       this.bytes.rest = undefined
       const from = !this.#blankSeen && text.startsWith('\r\n') ? 2 : 0
       const { head, persistent } = readRequestHead(text, from, this.limits, this.#last)
-      this.#persistent = persistent
+      // An answer that opens no tunnel is the last: what comes behind was meant for one, and some clients
+      // do not let go of the connection themselves.
+      this.#persistent = persistent && head.method !== 'CONNECT'
       this.#blankSeen = false
       const framing = head.chunked ? CHUNKED : head.contentLength ? LENGTH : NONE
       this.reader =
