@@ -32,7 +32,10 @@ export function refusalOf(
 ): Refusal {
   const { code, detail, hint, authorizeUrl } = error
   const status = statusOf(code, entrance, x.headTooLarge)
-  const body = `${JSON.stringify({ type: 'about:blank', title: CODES[code].title, status, code, detail, hint, authorizeUrl })}\n`
+  const { title } = CODES[code]
+  // `error`: some vendors' clients look for it alone, and take whatever lacks it for a success.
+  const said = { message: `${code}: ${detail}`, code }
+  const body = `${JSON.stringify({ type: 'about:blank', title, status, code, detail, hint, authorizeUrl, error: said })}\n`
   const fields = Fields.from([
     ['Content-Type', 'application/problem+json'],
     ['Cache-Control', 'no-store'],

@@ -28,6 +28,7 @@ for (const entrance of ENTRANCES) {
       t.match(response.headers['proxy-status'], `details="${code}"`)
       const problem = JSON.parse(response.body)
       t.match(problem, { type: 'about:blank', status, code, title: String, detail: String })
+      t.strictSame(problem.error, { message: `${code}: ${problem.detail}`, code })
       t.equal(problem.title, CODES[code as keyof typeof CODES].title)
       t.notMatch(JSON.stringify(response), SECRET)
     }
