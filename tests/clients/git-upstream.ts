@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Teardown } from '../kit/site.ts'
 import { startUpstream, type Upstream } from '../kit/upstream.ts'
-import { absent } from './clients.ts'
+import { absent } from './running.ts'
 
 const BACKEND = ((): string | undefined => {
   if (absent('git', ['--version'], 'git') !== undefined) return undefined

@@ -1,0 +1,34 @@
+import { Octokit } from 'octokit'
+import { takeEach } from './steps.mjs'
+
+const { BASE, GATEWAY_KEY, ORIGIN } = process.env
+
+const octokit = new Octokit({
+  auth: '<<$Auth.API_Key>>',
+  baseUrl: BASE,
+  retry: { enabled: false },
+  throttle: { enabled: false },
+})
+if (GATEWAY_KEY) {
+  // The next page is told in full, past the gateway. The key goes to the gateway alone.
+  octokit.hook.before('request', (options) => {
+    options.url = options.url.replace(ORIGIN, '')
+    options.headers['locum-authorization'] = `Bearer ${GATEWAY_KEY}`
+  })
+}
+const engine = { owner: 'ada', repo: 'engine' }
+
+await takeEach({
+  async user() {
+    const { data } = await octokit.rest.users.getAuthenticated()
+    return [data.login, data.bio]
+  },
+  async create() {
+    const { data } = await octokit.rest.issues.create({ ...engine, title: 'Steam' })
+    return [data.number, data.title]
+  },
+  async pages() {
+    const issues = await octokit.paginate('GET /repos/{owner}/{repo}/issues', { ...engine, per_page: 1 })
+    return issues.map(({ number }) => number)
+  },
+})
