@@ -99,12 +99,14 @@ function defaultCaller(
 
 /**
  * A browser sends Sec-Fetch-Site and -Dest with every Sec-Fetch-Mode (Fetch Metadata §2), and no page can
- * keep it from that; Node's fetch sends Sec-Fetch-Mode alone.
+ * keep it from that, nor its Origin from what it asks of others in the mode `cors`. Node's fetch sends
+ * `Sec-Fetch-Mode: cors` and neither of them.
  */
-function isFromBrowser(fields: Fields): boolean {
-  return (
-    fields.has('origin') ||
-    fields.names.some((name) => name.startsWith('sec-fetch-') && name !== 'sec-fetch-mode')
+function isFromBrowser({ names, values }: Fields): boolean {
+  return names.some(
+    (name, i) =>
+      name === 'origin' ||
+      (name.startsWith('sec-fetch-') && !(name === 'sec-fetch-mode' && values[i] === 'cors')),
   )
 }
 

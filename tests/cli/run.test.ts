@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
-import { absent } from '../e2e/clients.ts'
+import { absent } from '../clients/running.ts'
 import { ASKS, REAL, SECRET, startEchoSite } from '../kit/echo-site.ts'
 import { eventually } from '../kit/raw.ts'
 import { locum, locumLine, start } from './run-kit.ts'

@@ -212,6 +212,8 @@ t.test("a sidecar's callers are the default principal, and nobody else is", asyn
       'Sec-Fetch-Site: none',
       'sec-fetch-dest: empty',
       'Sec-Fetch-User: ?1',
+      'Sec-Fetch-Mode: navigate',
+      'Sec-Fetch-Mode: no-cors',
       'Origin: http://localhost',
       'Origin: null',
     ]) {
@@ -219,6 +221,9 @@ t.test("a sidecar's callers are the default principal, and nobody else is", asyn
       t.ok([401, 403, 407].includes(status), `${entrance}: a browser's request (${header}) has no default`)
     }
     t.equal(upstream.requests.length, seen)
+    const headers = [ASKS, 'Sec-Fetch-Mode: cors']
+    const { status } = await askBy(t, site, entrance, goal, { as: '', headers })
+    t.equal(status, 200, `${entrance}: what Node's fetch sends is no browser's request`)
   }
   for (const wrong of ['x', 'lcm_0000000000000000000000000000000000000000000'])
     t.equal(
