@@ -44,7 +44,12 @@ export function connectionCommand(terminal: Terminal): Command {
           ['method', one.method],
           ['credential source', sourceText(one)],
           ...one.headers.map(([header, value]) => ['sets', `${header}: ${value}`] as const),
-          ['slots', one.slotHeaders && (one.slotHeaders.join(', ') || 'none')],
+          ...(one.query ?? []).map(([name, value]) => ['sets in the query', `${name}=${value}`] as const),
+          ['merges into bodies', one.body && JSON.stringify(one.body)],
+          ...slotFacts(one),
+          ...Object.entries(one.placeholders ?? {}).map(
+            ([text, path]) => ['stand-in', `${text} for ${path}`] as const,
+          ),
           ['methods', allow.methods?.join(', ')],
           ['paths', allow.paths?.join(', ')],
           ['profiles', allow.profiles?.join(', ')],
@@ -60,6 +65,17 @@ export function connectionCommand(terminal: Terminal): Command {
       )
     })
   return connection
+}
+
+function slotFacts({ slots = {} }: ConnectionView): (readonly [string, string | undefined])[] {
+  const list = (names: readonly string[] | undefined) => names && (names.join(', ') || 'none')
+  return [
+    ['header slots', list(slots.headers)],
+    ['path slot', slots.path ? 'yes' : undefined],
+    ['query slots', list(slots.query)],
+    ['JSON slots', list(slots.json)],
+    ['form slots', list(slots.form)],
+  ]
 }
 
 function sourceText({ source, fallback }: ConnectionView): string {

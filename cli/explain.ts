@@ -71,16 +71,19 @@ function describe(one: Explanation): string {
           replaced ? `${placeholders.join(', ')} in ${place}: replaced` : `in ${place}: refused`,
         ] as const,
     ),
-    ...one.sets.map(
-      ({ header, variables }) =>
-        ['sets', variables.length === 0 ? header : `${header} from ${variables.join(', ')}`] as const,
-    ),
+    ['body slots', one.bodySlots.join(', ')],
+    ...one.sets.map((set) => ['sets', setText(set)] as const),
   ])}\n${verdict}`
 }
 
 const PASSES = {
   untouched: 'passes untouched: nothing inside is read, replaced or masked',
   unmatched: 'refused, or where the server says `unmatched: tunnel`, passes untouched',
+}
+
+function setText({ header, query, body, variables }: Explanation['sets'][number]): string {
+  const place = header ?? (query === undefined ? `${body} in the body` : `${query} in the query`)
+  return variables.length === 0 ? place : `${place} from ${variables.join(', ')}`
 }
 
 function credentialText({ scope, id, version, disabled }: NonNullable<Explanation['credential']>): string {

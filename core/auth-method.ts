@@ -70,8 +70,15 @@ export interface AuthMethod {
    * every caller of the credential, so that it sees none of them (R24).
    */
   acquire?(input: Pick<MethodInput, 'config' | 'fields'>, io: MethodIO): Promise<Grant>
-  /** Sees the final head of a request and says what to change; `values` as `values()` gave them. */
-  sign?(input: { config: JsonObject; values: Secret<AuthValues> }, head: RequestHead): FieldEdits
+  /**
+   * Sees the final head of a request and says what to change; `values` as `values()` gave them. `body`:
+   * all of it, undefined where it passes as it comes.
+   */
+  sign?(
+    input: { config: JsonObject; values: Secret<AuthValues> },
+    head: RequestHead,
+    body: Uint8Array | undefined,
+  ): FieldEdits
   /** Whether this answer to a request with the material means that it should be renewed and the request repeated once. */
   challenge?(config: JsonObject, response: ResponseHead): 'renew' | undefined
 }

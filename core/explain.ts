@@ -1,10 +1,14 @@
+import { type BodyKind, isMerged, kindOfBody } from './body.ts'
+import { placesOf } from './common-body.ts'
 import { audienceCovers, type Destination } from './destination.ts'
 import { type Code, type Entrance, LocumError, statusOf } from './errors.ts'
-import { lookUp, type Template, type VariablePath } from './placeholder.ts'
+import { drawsOnAuth, lookUp, type VariablePath } from './placeholder.ts'
 import { baseOf, chooseRoute, namesHost, noConnection, type Route, reaches } from './route.ts'
 import { findPlaceholders } from './scan.ts'
+import type { SlotRules } from './slots.ts'
 import { checkPlaintext, checkUse, missingCredential, scopesFor } from './source.ts'
 import { type Candidate, parseAbsolute, parseGateway, pathOnly } from './target.ts'
+import { findInTarget } from './target-slots.ts'
 import { chooseTunnel } from './tunnel.ts'
 import type { Binding, Caller, Connection, Credential, Scope, Source } from './words.ts'
 
@@ -42,8 +46,10 @@ export interface Explanation {
   readonly credential?: CredentialExplanation
   /** The client's placeholders, where they stand. */
   readonly slots: readonly SlotExplanation[]
-  /** What the connection sets by itself, and from which variables. */
-  readonly sets: readonly { readonly header: string; readonly variables: readonly string[] }[]
+  /** Where in a body of the type that is named a placeholder would be replaced too. */
+  readonly bodySlots: readonly string[]
+  /** What the connection sets by itself. */
+  readonly sets: readonly SetExplanation[]
   /** What a CONNECT for it would do, where that is not to open it: `unmatched` only on a server that is told to. */
   readonly connect?: 'untouched' | 'unmatched'
   /** How it would end, where it would not reach the upstream. */
@@ -68,8 +74,17 @@ export interface CredentialExplanation {
   readonly approved?: boolean
 }
 
+/** One of the first three, and the variables that it draws on. */
+export interface SetExplanation {
+  readonly header?: string
+  readonly query?: string
+  /** `json:/tenant`, `form:tenant`, `text`. */
+  readonly body?: string
+  readonly variables: readonly string[]
+}
+
 export interface SlotExplanation {
-  /** Lower-case name, or `(target)`. */
+  /** Lower-case name of a header, `path`, `query:NAME`; `(target)` where it is none. */
   readonly place: string
   readonly placeholders: readonly string[]
   readonly replaced: boolean
@@ -93,6 +108,7 @@ export async function explain(question: Question): Promise<Explanation> {
     caller: { id, kind, profile },
     considered: [],
     slots: [],
+    bodySlots: [],
     sets: [],
   }
   draft.connect = passageOf(question)
@@ -130,7 +146,7 @@ function passageOf({ url, headers, caller, routes }: Question): Explanation['con
 
 async function walk(question: Question, draft: Draft): Promise<void> {
   checkTarget(question.url)
-  const { route, candidate } = choose(question, draft)
+  const { route, candidate, path } = choose(question, draft)
   const { connection } = route
   draft.connection = {
     name: connection.name,
@@ -138,19 +154,20 @@ async function walk(question: Question, draft: Draft): Promise<void> {
     source: connection.source,
     fallback: connection.fallback,
   }
-  draft.sets = route.sets.map(({ spelled, template }) => ({
-    header: spelled,
-    variables: template.paths.map(({ text }) => text),
-  }))
-  const templates = readSlots(question, route, draft)
-  const wanted = [...templates, ...route.sets.map(({ template }) => template)]
+  const variables = (paths: readonly VariablePath[]) => paths.map(({ text }) => text)
+  draft.sets = [
+    ...route.sets.map(({ spelled, template }) => ({ header: spelled, variables: variables(template.paths) })),
+    ...route.query.map(({ label, template }) => ({ query: label, variables: variables(template.paths) })),
+  ]
+  const asked = readSlots(question, route, path, draft)
+  const own = readBody(question, route, draft)
   const takes = route.method.fields === 'any' || Object.keys(route.method.fields).length > 0
-  const drawsOnAuth = templates.some(({ paths }) => paths.some(({ root }) => root === 'Auth'))
   const credential =
-    takes && (route.needsCredential || drawsOnAuth)
+    takes && (route.needsCredential || drawsOnAuth({ paths: [...asked, ...own] }))
       ? await judgeCredential(question, connection, candidate, draft)
       : undefined
-  for (const { paths } of wanted) for (const path of paths) checkVariable(path, route, question, credential)
+  const set = [...route.sets, ...route.query].flatMap(({ template }) => template.paths)
+  for (const variable of [...asked, ...set, ...own]) checkVariable(variable, route, question, credential)
 }
 
 /** What the wire refuses before anything else is read. */
@@ -170,7 +187,10 @@ function isOwn(name: string): boolean {
   return /^(?:proxy-authorization$|locum[-_])/i.test(name)
 }
 
-function choose(question: Question, draft: Draft): { route: Route; candidate: Candidate | undefined } {
+function choose(
+  question: Question,
+  draft: Draft,
+): { route: Route; candidate: Candidate | undefined; path: string } {
   const { method, url, headers, caller, routes } = question
   if (draft.entrance === 'gateway') {
     const asked = parseGateway(url)
@@ -184,7 +204,7 @@ function choose(question: Question, draft: Draft): { route: Route; candidate: Ca
     consider([route], question, path, draft)
     const where = draft.destination ?? `the base of \`${asked.name}\``
     chooseRoute([route], caller.principal, { method, path }, where, undefined)
-    return { route, candidate: base?.candidate }
+    return { route, candidate: base?.candidate, path: asked.rest }
   }
   const target = parseAbsolute(url, undefined)
   const reaching = (candidate: Candidate) =>
@@ -199,6 +219,7 @@ function choose(question: Question, draft: Draft): { route: Route; candidate: Ca
   return {
     route: chooseRoute(reaching(candidate), caller.principal, asked, candidate.text, named),
     candidate,
+    path: target.path,
   }
 }
 
@@ -222,18 +243,15 @@ function consider(
 }
 
 /** Says of every place whether it is a slot; then throws what the first that is none throws. */
-function readSlots({ url, headers }: Question, { slots }: Route, draft: Draft): Template[] {
+function readSlots({ headers }: Question, { slots }: Route, path: string, draft: Draft): VariablePath[] {
   const found: SlotExplanation[] = []
-  const templates: Template[] = []
+  const variables: VariablePath[] = []
   let refusal: LocumError | undefined
-  const read = (place: string, target: string, name?: string, value?: string) => {
-    const names = name === undefined ? [] : [name]
-    const values = value === undefined ? [] : [value]
-    const fields = { names, values, get: (asked: string) => (asked === name ? value : undefined) }
+  const read = (place: string, find: () => readonly [place: string, paths: readonly VariablePath[]][]) => {
     try {
-      for (const { template } of findPlaceholders(target, fields, slots)) {
-        templates.push(template)
-        found.push({ place, placeholders: template.paths.map(({ text }) => text), replaced: true })
+      for (const [slot, paths] of find()) {
+        variables.push(...paths)
+        found.push({ place: slot, placeholders: paths.map(({ text }) => text), replaced: true })
       }
     } catch (thrown) {
       if (!(thrown instanceof LocumError)) throw thrown
@@ -241,13 +259,48 @@ function readSlots({ url, headers }: Question, { slots }: Route, draft: Draft): 
       refusal ??= thrown
     }
   }
-  read('(target)', url)
-  for (const [name, value] of headers) {
-    if (!isOwn(name)) read(name.toLowerCase(), '/', name.toLowerCase(), value)
+  read('(target)', () => {
+    const use = findInTarget(path, slots)
+    if (!use) return []
+    return [[use.names.join(', '), [...use.path.paths, ...(use.query?.paths ?? [])]]]
+  })
+  for (const [spelled, value] of headers) {
+    if (isOwn(spelled)) continue
+    const name = spelled.toLowerCase()
+    const fields = fieldsOf([[name, value]])
+    read(name, () => findPlaceholders(fields, slots).map(({ template }) => [name, template.paths]))
   }
   draft.slots = found
   if (refusal) throw refusal
-  return templates
+  return variables
+}
+
+/** A body is known by its Content-Type alone: without one there is none. Its own placeholders are not. */
+function readBody({ method, headers }: Question, route: Route, draft: Draft): VariablePath[] {
+  if (!route.body) return []
+  const { slots, common } = route.body
+  const fields = fieldsOf(headers.map(([name, value]) => [name.toLowerCase(), value]))
+  const empty = !fields.names.includes('content-type')
+  const kind = kindOfBody(route.body, { method, fields }, empty)
+  if (kind === undefined) return []
+  if (!empty) draft.bodySlots = bodySlotsOf(kind, slots)
+  if (common?.kind !== kind || !isMerged(method)) return []
+  const places = placesOf(common)
+  const sets = places.map(({ name, paths }) => ({ body: name, variables: paths.map(({ text }) => text) }))
+  draft.sets = [...draft.sets, ...sets]
+  return places.flatMap(({ paths }) => paths)
+}
+
+function bodySlotsOf(kind: BodyKind, { json, form }: SlotRules): string[] {
+  if (kind === 'text') return []
+  if (kind === 'json') return json.map(({ text }) => `json:${text}`)
+  return [...form].map((name) => `form:${Buffer.from(name, 'latin1')}`)
+}
+
+function fieldsOf(pairs: readonly (readonly [string, string])[]) {
+  const names = pairs.map(([name]) => name)
+  const values = pairs.map(([, value]) => value)
+  return { names, values, get: (asked: string) => values[names.indexOf(asked)] }
 }
 
 async function judgeCredential(

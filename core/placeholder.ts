@@ -1,5 +1,7 @@
 import { LocumError } from './errors.ts'
+import { decodePercent } from './percent.ts'
 import type { Json, JsonObject } from './secret.ts'
+import type { StandIns } from './stand-ins.ts'
 import type { AuthValues, Caller } from './words.ts'
 
 /** `$Auth.Response.Body.items[0].id`, taken apart. */
@@ -30,20 +32,17 @@ const PATH = /^\$(Auth|User|Api)((?:\.[A-Za-z0-9_-]+|\[\d{1,6}\])+)$/
 const STEP = /\.([A-Za-z0-9_-]+)|\[(\d+)\]/g
 
 /** Whether a client's text holds, or seems to hold, a placeholder. Other people's `{{…}}` do not count. */
-export function mayHoldPlaceholder(text: string): boolean {
-  return text.includes('$') && OPENING.test(text)
+export function mayHoldPlaceholder(text: string, standIns?: StandIns): boolean {
+  return (text.includes('$') && OPENING.test(text)) || (standIns?.any.test(text) ?? false)
 }
 
-/** As `mayHoldPlaceholder`, for a request target, where any of it may be percent-encoded. */
-export function targetMayHoldPlaceholder(target: string): boolean {
-  if (mayHoldPlaceholder(target)) return true
+/** As `mayHoldPlaceholder`, for what stands in a request target or a form, where any of it may be percent-encoded. */
+export function targetMayHoldPlaceholder(target: string, standIns?: StandIns): boolean {
+  if (mayHoldPlaceholder(target, standIns)) return true
   if (!/[%+]/.test(target)) return false
-  return mayHoldPlaceholder(
-    target
-      // In a query, many read it as a blank (URL Standard §5.1).
-      .replaceAll('+', ' ')
-      .replace(/%([0-9A-Fa-f]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16))),
-  )
+  // In a query, many read `+` as a blank (URL Standard §5.1). No stand-in holds one.
+  if (mayHoldPlaceholder(decodePercent(target.replaceAll('+', ' ')))) return true
+  return standIns?.any.test(decodePercent(target)) ?? false
 }
 
 /** `$Auth.API_Key` → its steps. Undefined where the text is no path. */
@@ -56,27 +55,70 @@ export function parsePath(text: string): VariablePath | undefined {
   return { text, root: match[1] as VariablePath['root'], steps }
 }
 
+/** A placeholder in a text: where it stands, and what it is replaced by. */
+export interface Hole {
+  readonly from: number
+  readonly to: number
+  readonly path: VariablePath
+}
+
 /**
- * A client's text (header value, decoded Basic) into a template. Throws placeholder_unknown where
- * something that opens like a placeholder is not one.
+ * Every placeholder in a client's text, in order. `written`: the text in which stand-ins are looked
+ * for, where it is another, character by character. Throws placeholder_unknown where something that
+ * opens like a placeholder is not one.
  */
-export function parseClientTemplate(text: string): Template {
-  const template = takeApart(text, (inside, hole) => {
+export function findHoles(text: string, standIns?: StandIns, written: string = text): readonly Hole[] {
+  const closed = closedHoles(text, (inside, hole) => {
     if (mayHoldPlaceholder(hole)) throw unknownPlaceholder(inside)
   })
-  if (template.literals.some(mayHoldPlaceholder)) {
-    throw new LocumError('placeholder_unknown', 'A placeholder is opened but not closed.', {
-      hint: 'Write it as <<$Auth.API_Key>> or {{$Auth.API_Key}}.',
-    })
+  const holes: Hole[] = []
+  let last = 0
+  const between = (to: number) => {
+    if (mayHoldPlaceholder(text.slice(last, to))) throw unclosed()
+    if (!standIns) return
+    for (const { 0: found, index } of written.slice(last, to).matchAll(standIns.each)) {
+      const from = last + index
+      holes.push({ from, to: from + found.length, path: standIns.paths.get(found) as VariablePath })
+    }
   }
-  return template
+  for (const hole of closed) {
+    between(hole.from)
+    holes.push(hole)
+    last = hole.to
+  }
+  between(text.length)
+  return holes
+}
+
+/** The text around the holes, and what they are. */
+export function cutAt(text: string, holes: readonly Hole[]): Template {
+  const literals: string[] = []
+  let last = 0
+  for (const { from, to } of holes) {
+    literals.push(text.slice(last, from))
+    last = to
+  }
+  literals.push(text.slice(last))
+  return { literals, paths: holes.map(({ path }) => path) }
+}
+
+/** A client's text (header value, decoded Basic) into a template. Throws as `findHoles`. */
+export function parseClientTemplate(text: string, standIns?: StandIns): Template {
+  return cutAt(text, findHoles(text, standIns))
+}
+
+function unclosed(): LocumError {
+  return new LocumError('placeholder_unknown', 'A placeholder is opened but not closed.', {
+    hint: 'Write it as <<$Auth.API_Key>> or {{$Auth.API_Key}}.',
+  })
 }
 
 /** An administrator's text into a template. Throws bad_request where a `{{ … }}` is no variable. */
 export function parseConfiguredTemplate(text: string): Template {
-  const template = takeApart(text, (inside) => {
+  const holes = closedHoles(text, (inside) => {
     throw notAVariable(inside)
   })
+  const template = cutAt(text, holes)
   if (template.literals.some((literal) => ANY_OPENING.test(literal))) {
     throw new LocumError('bad_request', 'A variable is opened but not closed.', {
       hint: 'Write it as {{$Auth.API_Key}}.',
@@ -86,23 +128,15 @@ export function parseConfiguredTemplate(text: string): Template {
 }
 
 /** `other` is told of what is closed like a placeholder and holds no path; what it lets be stays text. */
-function takeApart(text: string, other: (inside: string, hole: string) => void): Template {
-  const literals: string[] = []
-  const paths: VariablePath[] = []
-  let last = 0
+function closedHoles(text: string, other: (inside: string, hole: string) => void): Hole[] {
+  const holes: Hole[] = []
   for (const hole of text.matchAll(HOLE)) {
     const inside = ((hole[1] ?? hole[2]) as string).trim()
     const path = parsePath(inside)
-    if (!path) {
-      other(inside, hole[0])
-      continue
-    }
-    literals.push(text.slice(last, hole.index))
-    paths.push(path)
-    last = hole.index + hole[0].length
+    if (path) holes.push({ from: hole.index, to: hole.index + hole[0].length, path })
+    else other(inside, hole[0])
   }
-  literals.push(text.slice(last))
-  return { literals, paths }
+  return holes
 }
 
 function unknownPlaceholder(inside: string): LocumError {
@@ -151,8 +185,16 @@ export function lookUp(path: VariablePath, sources: VariableSources): Json | und
   return undefined
 }
 
+/** Whether a template draws on the credential. */
+export function drawsOnAuth({ paths }: Pick<Template, 'paths'>): boolean {
+  return paths.some(({ root }) => root === 'Auth')
+}
+
 /** Takes what a template was filled with, so that the answer can be searched for it. */
 export type SecretCollector = (value: string) => void
+
+/** Encodes a value, as text and as it is kept, for the place of its variable. */
+export type Put = (value: string, path: VariablePath, json: Json) => string
 
 /**
  * Fills the holes, in one pass (R6). Objects and arrays become JSON text. `put` sees each value
@@ -163,7 +205,7 @@ export function fill(
   template: Template,
   sources: VariableSources,
   collect: SecretCollector,
-  put: (value: string, path: VariablePath) => string = (value) => value,
+  put: Put = (value) => value,
 ): string {
   let text = template.literals[0] as string
   for (let i = 0; i < template.paths.length; i++) {
@@ -180,7 +222,8 @@ export function fill(
     }
     if (path.root === 'Auth' && sources.auth)
       collectSecrets(path.steps[0] as string, value, sources.auth, collect)
-    text += put(typeof value === 'string' ? value : JSON.stringify(value), path) + template.literals[i + 1]
+    const written = typeof value === 'string' ? value : JSON.stringify(value)
+    text += put(written, path, value) + template.literals[i + 1]
   }
   return text
 }

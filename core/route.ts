@@ -1,8 +1,16 @@
 import type { AuthMethod, AuthMethods } from './auth-method.ts'
+import { type BodyRules, compileBodyRules } from './body.ts'
+import { type CommonParameter, compileParameters } from './common-query.ts'
 import { covers, type Destination, destinationText } from './destination.ts'
 import { LocumError } from './errors.ts'
-import { fill, parseConfiguredTemplate, type Template, type VariableSources } from './placeholder.ts'
-import { checkHeaderName, USUAL_SLOTS } from './slots.ts'
+import {
+  drawsOnAuth,
+  fill,
+  parseConfiguredTemplate,
+  type Template,
+  type VariableSources,
+} from './placeholder.ts'
+import { checkHeaderName, compileSlots, type SlotRules } from './slots.ts'
 import { type Base, parseBase } from './target.ts'
 import type { Connection, Principal } from './words.ts'
 
@@ -12,9 +20,13 @@ export interface Route {
   readonly method: AuthMethod
   /** Common headers, then what the method sets where they do not: lower-case name, spelling, template. */
   readonly sets: readonly { readonly name: string; readonly spelled: string; readonly template: Template }[]
-  /** Whether any of `sets` or `base` draws on `$Auth`, so that a credential is always needed. */
+  /** Whether any of `sets`, `query` or `base` draws on `$Auth`, so that a credential is always needed. */
   readonly needsCredential: boolean
-  readonly slots: ReadonlySet<string>
+  readonly slots: SlotRules
+  /** Set in every query. */
+  readonly query: readonly CommonParameter[]
+  /** Undefined: every body passes as it is. */
+  readonly body: BodyRules | undefined
   readonly base: Template | undefined
   readonly paths: readonly Glob[]
 }
@@ -25,7 +37,7 @@ interface Glob {
   readonly parts: readonly string[]
 }
 
-/** Throws bad_request for an unknown method, a header that cannot be set, or a template that is none. */
+/** Throws bad_request for an unknown method, a header that cannot be set, a slot that cannot be, or a template that is none. */
 export function compileRoute(connection: Connection, methods: AuthMethods): Route {
   const method = methods.get(connection.method)
   if (!method) {
@@ -43,15 +55,20 @@ export function compileRoute(connection: Connection, methods: AuthMethods): Rout
     if (sets.some((set) => set.name === name)) continue
     sets.push({ name, spelled, template: parseConfiguredTemplate(text) })
   }
-  for (const slot of connection.slotHeaders ?? []) checkHeaderName(slot)
+  const slots = compileSlots(connection)
+  const query = compileParameters(connection.query ?? [])
   const base = connection.base === undefined ? undefined : parseConfiguredTemplate(connection.base)
-  const draws = (t: Template) => t.paths.some((path) => path.root === 'Auth')
   return {
     connection,
     method,
     sets,
-    needsCredential: sets.some((set) => draws(set.template)) || (base !== undefined && draws(base)),
-    slots: new Set((connection.slotHeaders ?? USUAL_SLOTS).map((name) => name.toLowerCase())),
+    needsCredential:
+      sets.some((set) => drawsOnAuth(set.template)) ||
+      query.some(({ template }) => drawsOnAuth(template)) ||
+      (base !== undefined && drawsOnAuth(base)),
+    slots,
+    query,
+    body: compileBodyRules(connection, slots),
     base,
     paths: (connection.allow.paths ?? []).map((glob) => {
       const parts = glob.split('*')

@@ -1,11 +1,8 @@
 import { LocumError } from './errors.ts'
 import type { HeadFields } from './heads.ts'
-import {
-  mayHoldPlaceholder,
-  parseClientTemplate,
-  type Template,
-  targetMayHoldPlaceholder,
-} from './placeholder.ts'
+import { mayHoldPlaceholder, parseClientTemplate, type Template } from './placeholder.ts'
+import type { SlotRules } from './slots.ts'
+import type { StandIns } from './stand-ins.ts'
 
 /** A client's placeholder in a header slot. */
 export interface SlotUse {
@@ -26,51 +23,63 @@ const BASIC = /^basic[ \t]([A-Za-z0-9+/_ \t-]+=*)$/i
 const CACHE_LIMIT = 2048
 const LONGEST_KEPT = 512
 const templates = new Map<string, Template>()
+const withStandIns = new WeakMap<StandIns, Map<string, Template>>()
 
-function templateOf(text: string): Template {
-  if (text.length > LONGEST_KEPT) return parseClientTemplate(text)
-  let template = templates.get(text)
+function templateOf(text: string, standIns: StandIns | undefined): Template {
+  if (text.length > LONGEST_KEPT) return parseClientTemplate(text, standIns)
+  const kept = standIns ? keptFor(standIns) : templates
+  let template = kept.get(text)
   if (!template) {
-    template = parseClientTemplate(text)
-    if (templates.size >= CACHE_LIMIT) templates.clear()
-    templates.set(text, template)
+    template = parseClientTemplate(text, standIns)
+    if (kept.size >= CACHE_LIMIT) kept.clear()
+    kept.set(text, template)
   }
   return template
 }
 
+function keptFor(standIns: StandIns): Map<string, Template> {
+  let kept = withStandIns.get(standIns)
+  if (!kept) {
+    kept = new Map()
+    withStandIns.set(standIns, kept)
+  }
+  return kept
+}
+
 /** The text inside `Basic base64(…)`, where it may hold a placeholder. */
-function basicText(value: string): string | undefined {
+function basicText(value: string, standIns: StandIns | undefined): string | undefined {
   if ((value.charCodeAt(0) | 0x20) !== 0x62) return undefined
   const match = BASIC.exec(value)
   if (!match) return undefined
   const text = Buffer.from(match[1] as string, 'base64').toString('utf8')
-  return mayHoldPlaceholder(text) ? text : undefined
+  return mayHoldPlaceholder(text, standIns) ? text : undefined
+}
+
+/** Whether a field's value holds, or seems to hold, a placeholder. */
+export function fieldMayHoldPlaceholder(value: string, standIns: StandIns | undefined): boolean {
+  return mayHoldPlaceholder(value, standIns) || basicText(value, standIns) !== undefined
 }
 
 /**
- * Finds every placeholder that a client wrote in a request's target and header fields. Throws
+ * Finds every placeholder that a client wrote in a request's header fields. Throws
  * placeholder_not_allowed for one outside a header slot, placeholder_unknown for one that is none.
  */
-export function findPlaceholders(
-  target: string,
-  fields: HeadFields,
-  slots: ReadonlySet<string>,
-): readonly SlotUse[] {
-  if (targetMayHoldPlaceholder(target)) throw placeholderOutside('the target')
+export function findPlaceholders(fields: HeadFields, slots: SlotRules): readonly SlotUse[] {
+  const { headers, standIns } = slots
   let uses: SlotUse[] | undefined
   for (let index = 0; index < fields.names.length; index++) {
     const name = fields.names[index] as string
     const value = fields.values[index] as string
-    const plain = mayHoldPlaceholder(value)
-    const inBasic = plain ? undefined : basicText(value)
+    const plain = mayHoldPlaceholder(value, standIns)
+    const inBasic = plain ? undefined : basicText(value, standIns)
     if (!plain && inBasic === undefined) continue
-    if (!slots.has(name)) throw placeholderOutside(`the header \`${name}\``, name)
+    if (!headers.has(name)) throw placeholderOutside(`the header \`${name}\``, name)
     uses ??= []
     uses.push({
       name,
       index,
       text: value,
-      template: templateOf(inBasic ?? value),
+      template: templateOf(inBasic ?? value, standIns),
       basic: inBasic !== undefined,
     })
   }

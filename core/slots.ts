@@ -1,4 +1,8 @@
 import { LocumError } from './errors.ts'
+import { type JsonPointer, parsePointer } from './json-pointer.ts'
+import { utf8Text } from './percent.ts'
+import { compileStandIns, type StandIns } from './stand-ins.ts'
+import type { Connection } from './words.ts'
 
 /** Header slots where a connection names none: the usual places of a key. */
 export const USUAL_SLOTS: readonly string[] = [
@@ -26,6 +30,32 @@ const NEVER = new Set([
   'upgrade',
   'expect',
 ])
+/** Where a client's placeholder may be replaced. */
+export interface SlotRules {
+  /** Lower-case names. */
+  readonly headers: ReadonlySet<string>
+  readonly path: boolean
+  /** Names of parameters, UTF-8 bytes as latin1 text; `form` likewise. */
+  readonly query: ReadonlySet<string>
+  readonly json: readonly JsonPointer[]
+  readonly form: ReadonlySet<string>
+  readonly standIns: StandIns | undefined
+}
+
+/** Throws bad_request for a header that cannot be a slot, a pointer or a stand-in that is none. */
+export function compileSlots({ slots = {}, placeholders = {} }: Connection): SlotRules {
+  const headers = slots.headers ?? USUAL_SLOTS
+  for (const name of slots.headers ?? []) checkHeaderName(name)
+  return {
+    headers: new Set(headers.map((name) => name.toLowerCase())),
+    path: slots.path ?? false,
+    query: new Set((slots.query ?? []).map(utf8Text)),
+    json: (slots.json ?? []).map(parsePointer),
+    form: new Set((slots.form ?? []).map(utf8Text)),
+    standIns: compileStandIns(placeholders),
+  }
+}
+
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 /**

@@ -37,17 +37,19 @@ const secureInside = new WeakMap<TunnelTarget, readonly Candidate[]>()
  * percent-encoded. Throws bad_request for a dot segment, raw or encoded (R9).
  */
 export function checkPath(path: string): string {
-  if (path.includes('/.') || path.includes('%')) {
-    const query = path.indexOf('?')
-    if (DOT_SEGMENT.test(query < 0 ? path : path.slice(0, query))) {
-      throw new LocumError('bad_request', 'The path holds a dot segment.', {
-        hint: 'Send the path that is meant.',
-      })
-    }
+  if (holdsDotSegment(pathOnly(path))) {
+    throw new LocumError('bad_request', 'The path holds a dot segment.', {
+      hint: 'Send the path that is meant.',
+    })
   }
   return UNSAFE.test(path)
     ? path.replace(/[<>{}]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
     : path
+}
+
+/** Whether a path, without its query, holds a dot segment, raw or encoded (R9). */
+export function holdsDotSegment(path: string): boolean {
+  return (path.includes('/.') || path.includes('%')) && DOT_SEGMENT.test(path)
 }
 
 /** The path without its query. */

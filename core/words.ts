@@ -63,6 +63,25 @@ export interface Allow {
   readonly projects?: readonly string[]
 }
 
+/** Places in a request where a client's placeholder may be replaced; what is left out is as usual. */
+export interface Slots {
+  /** Lower-case names. */
+  readonly headers?: readonly string[]
+  readonly path?: boolean
+  /** Names of parameters. */
+  readonly query?: readonly string[]
+  /** JSON pointers (RFC 6901), in which `*` is any item of an array. */
+  readonly json?: readonly string[]
+  /** Names of fields. */
+  readonly form?: readonly string[]
+}
+
+/** What is merged into bodies of its type; its texts are templates. */
+export type CommonBody =
+  | { readonly json: JsonObject }
+  | { readonly form: readonly (readonly [string, string])[] }
+  | { readonly text: string }
+
 /** A named external system. Never a secret in it. */
 export interface Connection {
   readonly name: string
@@ -79,8 +98,12 @@ export interface Connection {
   readonly allow: Allow
   /** Common headers in order: name, template. */
   readonly headers: readonly (readonly [string, string])[]
-  /** Lower-case names of header slots; undefined for the usual ones. */
-  readonly slotHeaders?: readonly string[]
+  readonly slots?: Slots
+  /** Stand-ins, and the variable for which each stands: `$Auth.API_Key`. */
+  readonly placeholders?: { readonly [text: string]: string }
+  /** Common query in order: name, template of the value. */
+  readonly query?: readonly (readonly [string, string])[]
+  readonly body?: CommonBody
   readonly corsOrigins: readonly string[]
   readonly allowPrivateNetwork: boolean
   readonly allowPlaintext: boolean

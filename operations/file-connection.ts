@@ -8,7 +8,6 @@ import {
   isAddress,
   parseDestination,
 } from '../core/destination.ts'
-import { LocumError } from '../core/errors.ts'
 import { parseConfiguredTemplate } from '../core/placeholder.ts'
 import { compileRoute } from '../core/route.ts'
 import type { JsonObject } from '../core/secret.ts'
@@ -18,11 +17,10 @@ import type { Connection, Source } from '../core/words.ts'
 import type { Path } from './document.ts'
 import { checkUntouched } from './file-intercept.ts'
 import type { ConnectionEntry } from './file-schema.ts'
+import { checkSlots, readBody, readQuery, readSlots, type VariableCheck } from './file-slots.ts'
+import { attempt, type Report } from './report.ts'
 import { unknownKey } from './schema.ts'
 import type { ReadText } from './secret-source.ts'
-
-/** Takes what is wrong, at a path within the connection. */
-export type Report = (path: Path, says: string, part?: 'key' | 'value') => void
 
 const FALLBACKS: Readonly<Record<Source, readonly string[]>> = {
   shared: [],
@@ -55,6 +53,10 @@ export async function toConnection(
   checkFallback(source, entry.fallback ?? [], problem)
   if (entry.base !== undefined) checkBase(entry.base, destinations, method, problem)
   checkHeaders(entry, method, problem)
+  const variables: VariableCheck = (paths, path) => checkVariables(paths, method, path, problem)
+  checkSlots(entry, variables, problem)
+  const query = readQuery(entry, variables, problem)
+  const body = readBody(entry, variables, problem)
   checkOrigins(entry.cors?.origins ?? [], problem)
   if (entry.intercept === false) checkUntouched(entry, problem)
   const ca = entry.ca === undefined ? undefined : await readCa(entry.ca, readText, problem)
@@ -70,7 +72,10 @@ export async function toConnection(
     fallback: entry.fallback ?? [],
     allow: entry.allow ?? {},
     headers: Object.entries(entry.headers ?? {}),
-    slotHeaders: entry.slots?.headers?.map((name) => name.toLowerCase()),
+    slots: readSlots(entry),
+    placeholders: entry.placeholders,
+    query,
+    body,
     corsOrigins: entry.cors?.origins ?? [],
     allowPrivateNetwork: entry.allowPrivateNetwork ?? false,
     allowPlaintext: entry.allowPlaintext ?? false,
@@ -80,23 +85,6 @@ export async function toConnection(
   if (!sound) return undefined
   attempt(problem, [], () => compileRoute({ ...connection, version: 1 }, methods))
   return sound ? connection : undefined
-}
-
-/** Runs a check of the core's and reports what it throws. */
-export function attempt<T>(
-  problem: Report,
-  path: Path,
-  work: () => T,
-  part?: 'key' | 'value',
-): T | undefined {
-  try {
-    return work()
-  } catch (thrown) {
-    if (!(thrown instanceof LocumError)) throw thrown
-    const detail = thrown.detail.replace(/\.$/, '')
-    problem(path, thrown.hint === undefined ? detail : `${detail} (${thrown.hint})`, part)
-    return undefined
-  }
 }
 
 function checkMethod(method: AuthMethod, config: JsonObject, entry: ConnectionEntry, problem: Report): void {
@@ -183,9 +171,6 @@ function checkHeaders(entry: ConnectionEntry, method: AuthMethod | undefined, pr
       problem(path, 'a header cannot hold line breaks or control characters')
     }
   }
-  entry.slots?.headers?.forEach((name, i) => {
-    attempt(problem, ['slots', 'headers', String(i)], () => checkHeaderName(name))
-  })
 }
 
 /** `$Auth` names that the method does not have would fail each request. */

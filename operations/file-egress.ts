@@ -1,8 +1,9 @@
 import { type Egress, parseDirectRule, parseEgressProxy, proxyAuthorization } from '../core/egress.ts'
 import type { Path } from './document.ts'
-import { attempt, type Report, readCa } from './file-connection.ts'
+import { readCa } from './file-connection.ts'
 import type { EgressEntry } from './file-schema.ts'
 import type { Context } from './operation.ts'
+import { attempt, type Report } from './report.ts'
 import { type ReadText, readSecret } from './secret-source.ts'
 
 interface Reading extends Pick<Context, 'env'> {

@@ -1,5 +1,5 @@
-import type { Report } from './file-connection.ts'
 import type { ConnectionEntry } from './file-schema.ts'
+import type { Report } from './report.ts'
 
 /** What says something about requests that nobody reads. */
 const OF_REQUESTS = ['headers', 'body', 'query', 'slots', 'placeholders', 'redact']

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { about, closed, Kind, Label, Name, PrincipalId, ScopeText } from './schema.ts'
+import { BodyEntry, PlaceholdersEntry, QueryEntry, SlotsEntry, texts } from './slot-schema.ts'
 
 /**
  * The file as people write it: YAML or JSON. Unknown keys are errors. Every key says what it is for
@@ -130,24 +131,14 @@ export const ConnectionEntry = closed(
     headers: Type.Optional(
       about(
         "Common headers: set on every request, in place of the client's own. `{{$Auth.…}}` and `{{$User.…}}` stand for values.",
-        Type.Record(Type.String(), Type.String({ expected: 'a text' }), {
-          expected: 'header names with their values',
-        }),
+        texts('header names with their values'),
       ),
     ),
     allow: Type.Optional(about('What may be asked for, and by whom. Left out: anything, by anybody.', Allow)),
-    slots: Type.Optional(
-      about(
-        "Where a client's placeholder may be replaced.",
-        closed({
-          headers: Type.Optional(
-            about('Header names, in place of the well-known key headers. `[]` is none.', Type.Array(Text), {
-              examples: [['x-crm-key']],
-            }),
-          ),
-        }),
-      ),
-    ),
+    slots: Type.Optional(about("Where a client's placeholder may be replaced.", SlotsEntry)),
+    placeholders: Type.Optional(PlaceholdersEntry),
+    query: Type.Optional(QueryEntry),
+    body: Type.Optional(BodyEntry),
     cors: Type.Optional(
       about(
         'Web pages that may use the gateway.',

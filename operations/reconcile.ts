@@ -205,7 +205,6 @@ function planConnection(planning: Planning, desired: DesiredConnection): void {
 /** What a member of a connection is called in the file. */
 export function fileKey(member: string): string {
   if (member === 'method' || member === 'methodConfig') return 'auth'
-  if (member === 'slotHeaders') return 'slots'
   return member === 'corsOrigins' ? 'cors' : member
 }
 

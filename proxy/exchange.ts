@@ -3,18 +3,18 @@ import { asLocumError, type Code, type Entrance, LocumError } from '../core/erro
 import type { Needles } from '../core/redact.ts'
 import { StreamMask } from '../core/redact.ts'
 import type { Route } from '../core/route.ts'
-import { findPlaceholders, placeholderOutside, type SlotUse } from '../core/scan.ts'
 import type { Base, Candidate } from '../core/target.ts'
 import type { Caller } from '../core/words.ts'
 import { isEventStream, isSearched, maskFields, maskHead, removeProxyFields } from './answer.ts'
 import { identify } from './caller.ts'
+import { Draft } from './draft.ts'
 import { corsFields, rewriteResponse } from './gateway.ts'
-import { completeHead, drawsOnAuth, injectionFor, takesCredential } from './injection.ts'
+import { takesCredential } from './injection.ts'
 import type { Living } from './live.ts'
-import { checkAllowed, type Found, findRoute } from './reading.ts'
+import { checkAllowed, checkFilled, type Found, findRoute } from './reading.ts'
 import { type About, recordOutcome, recordRefusal, recordUse } from './records.ts'
 import { refusalOf } from './refusal.ts'
-import { guardTrailers, joinTunnels } from './relay.ts'
+import { joinTunnels } from './relay.ts'
 import type { Room, Session } from './room.ts'
 import { specFor } from './specs.ts'
 import type { Sending, UpstreamHandler, UpstreamSpec } from './upstreams/spec.ts'
@@ -42,10 +42,8 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   readonly #clientHost: string | undefined
   #caller: Caller | undefined
   #found: Found | undefined
-  #uses: readonly SlotUse[] = []
+  #draft: Draft | undefined
   readonly #origin: string | undefined
-  /** The client's fields, kept where the request may be sent again. */
-  #original: Fields | undefined
   #material: Material | undefined
   #needles: Needles | undefined
   #candidate: Candidate | undefined
@@ -80,15 +78,9 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   run(): void {
     this.#x.onabort = () => this.#clientGone()
     try {
+      const { directory, clock } = this.#room
       const { head, session } = this.#x
-      const caller = identify(
-        this.#room.directory,
-        this.#room.clock,
-        session,
-        this.#entrance,
-        head.fields,
-        head.host,
-      )
+      const caller = identify(directory, clock, session, this.#entrance, head.fields, head.host)
       if (caller instanceof Promise)
         caller.then(
           (known) => this.#proceed(known),
@@ -100,7 +92,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     }
   }
 
-  /** From a known caller to an open credential. */
+  /** From a known caller to the placeholders. */
   #proceed(caller: Caller): void {
     try {
       if (this.#over) return
@@ -112,9 +104,23 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
       this.#found = found
       this.#candidate = found.candidate
       this.#base = found.base
-      const { route } = found
-      this.#uses = findPlaceholders(this.#x.head.target, this.#x.head.fields, route.slots)
-      if (takesCredential(route) && (route.needsCredential || this.#uses.some(drawsOnAuth))) {
+      const draft = new Draft(this.#x, found.route, found.path)
+      this.#draft = draft
+      // A client may take its time for a body.
+      this.#lasting = draft.readsBody
+      if (!draft.readsBody) this.#open(caller, found.route, draft)
+      else draft.readBody(() => this.#open(caller, found.route, draft), this.#refuse.bind(this))
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  /** From the placeholders to an open credential. */
+  #open(caller: Caller, route: Route, draft: Draft): void {
+    try {
+      if (this.#over) return
+      this.#lasting = false
+      if (takesCredential(route) && (route.needsCredential || draft.drawsOnAuth)) {
         const material = this.#room.broker.open(this.#openRequest(caller, route))
         if (material instanceof Promise)
           material.then(
@@ -139,8 +145,8 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   #permit(material: Material | undefined): void {
     try {
       if (this.#over) return
-      const { caller, route, path } = this.#need()
-      const { head } = this.#x
+      const { caller, found, draft } = this.#need()
+      const { route, path } = found
       if (material?.base) {
         this.#base = material.base
         this.#candidate = material.base.candidate
@@ -148,21 +154,20 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
       }
       const candidate = this.#candidate
       if (!candidate) throw new LocumError('internal', 'The request has no destination.')
-      const injection = injectionFor(route, this.#uses, material, caller)
-      this.#material = material
-      this.#needles = injection.needles
-      if (route.method.challenge) {
-        if (this.#original) head.fields = this.#original
-        this.#original = head.fields.copy()
+      const base = this.#base
+      const written = draft.fill(caller, material)
+      if (draft.fillsPath) {
+        const asked = { method: this.#clientMethod, base, path: written.path }
+        checkFilled(this.#room.directory, caller, found, asked)
       }
-      head.target = this.#base ? this.#base.prefix + path : path
-      head.host = candidate.text.slice(candidate.text.indexOf('/') + 2)
-      head.minor = 1
-      completeHead(head, route, this.#uses, injection, material)
-      const shown = (this.#base?.shown?.prefix ?? this.#base?.prefix ?? '') + path
-      const use = { path: shown, slots: injection.names, credential: material?.credential }
+      this.#material = material
+      this.#needles = written.needles
+      draft.write(written, candidate, base, material)
+      // As the client wrote it.
+      const shown = (base?.shown?.prefix ?? base?.prefix ?? '') + path
+      const use = { path: shown, slots: written.slots, credential: material?.credential }
       const spec = specFor(route, candidate, material)
-      recordUse(this.#room.audit, this.#about(), use, (error) => this.#send(spec, injection.names, error))
+      recordUse(this.#room.audit, this.#about(), use, (error) => this.#send(spec, error))
       this.#used = true
     } catch (error) {
       this.#refuse(error)
@@ -170,27 +175,23 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   }
 
   /** The use is recorded, unless there is an error. */
-  #send(spec: UpstreamSpec, set: readonly string[], error: LocumError | undefined): void {
+  #send(spec: UpstreamSpec, error: LocumError | undefined): void {
     if (this.#over) return
     if (error) {
       this.#used = false
       this.#refuse(error)
       return
     }
-    this.#sending = this.#room.upstreams.send(spec, this.#x.head, this.#body(set), this)
+    const { draft } = this.#need()
+    const body = draft.bodied ? draft.body((misplaced) => this.#refuse(misplaced)) : undefined
+    this.#sending = this.#room.upstreams.send(spec, this.#x.head, body, this)
     if (this.#over) this.#sending.abort()
   }
 
-  #need(): { caller: Caller; route: Route; path: string } {
-    if (!this.#caller || !this.#found) throw new LocumError('internal', 'The request was not read.')
-    return { caller: this.#caller, route: this.#found.route, path: this.#found.path }
-  }
-
-  #body(set: readonly string[]): BodySource | undefined {
-    const { body, head } = this.#x
-    if (body.empty) return undefined
-    if (!head.chunked) return body
-    return guardTrailers(body, set, () => this.#refuse(placeholderOutside('the trailers')))
+  #need(): { caller: Caller; found: Found; draft: Draft } {
+    if (!this.#caller || !this.#found || !this.#draft)
+      throw new LocumError('internal', 'The request was not read.')
+    return { caller: this.#caller, found: this.#found, draft: this.#draft }
   }
 
   // What the upstream says.
@@ -241,21 +242,22 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   }
 
   #shouldRenew(head: ResponseHead): boolean {
-    const { route } = this.#need()
+    const { found, draft } = this.#need()
+    const { route } = found
     return (
       !this.#renewed &&
       this.#material !== undefined &&
-      this.#x.body.empty &&
+      draft.repeatable &&
       route.method.challenge?.(route.connection.methodConfig, head) === 'renew'
     )
   }
 
-  /** Renews once and sends once more: only a request without a body gets here. */
+  /** Renews once and sends once more. */
   #renew(): void {
     this.#renewed = true
-    const { caller, route } = this.#need()
+    const { caller, found } = this.#need()
     this.#room.broker
-      .renew(this.#openRequest(caller, route), this.#material as Material)
+      .renew(this.#openRequest(caller, found.route), this.#material as Material)
       .then((material) => this.#permit(material))
       .catch((error) => this.#refuse(error))
   }
@@ -278,7 +280,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     removeProxyFields(head.fields)
     if (this.#entrance === 'gateway' && this.#base) {
       rewriteResponse(head, {
-        name: this.#need().route.connection.name,
+        name: this.#need().found.route.connection.name,
         base: this.#base,
         target: this.#x.head.target,
         host: this.#clientHost,
@@ -343,6 +345,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   #clientGone(): void {
     if (this.#over) return
     this.#sending?.abort()
+    this.#draft?.cancel()
     this.#finish()
   }
 
@@ -351,6 +354,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     const error = asLocumError(thrown)
     if (error.code === 'internal') this.#room.onfault(thrown)
     this.#sending?.abort()
+    this.#draft?.cancel()
     const refusal = refusalOf(error, this.#entrance)
     // A refusal of the origin itself carries no CORS; any other is readable by the page that asked.
     if (this.#origin !== undefined) corsFields(refusal.head.fields, this.#origin)

@@ -1,20 +1,18 @@
 import type { FieldEdits } from '../core/auth-method.ts'
+import { type FilledParameter, fillParameters } from '../core/common-query.ts'
 import type { Material } from '../core/directory.ts'
 import { fill, type Template, type VariableSources } from '../core/placeholder.ts'
 import { Needles } from '../core/redact.ts'
 import type { Route } from '../core/route.ts'
 import type { SlotUse } from '../core/scan.ts'
 import { headerText } from '../core/slots.ts'
+import { parameterText } from '../core/target-slots.ts'
 import type { Caller } from '../core/words.ts'
 import type { Fields, RequestHead } from './wire/message.ts'
 
 /** Whether this connection's credentials hold anything to put in. */
 export function takesCredential(route: Route): boolean {
   return route.method.fields === 'any' || Object.keys(route.method.fields).length > 0
-}
-
-export function drawsOnAuth(use: SlotUse): boolean {
-  return use.template.paths.some((path) => path.root === 'Auth')
 }
 
 /** What is put into one request's head, and what the answer is searched for. */
@@ -24,6 +22,10 @@ export interface Injection {
   readonly sets: readonly { readonly name: string; readonly spelled: string; readonly value: string }[]
   /** Lower-case names of everything that is set. */
   readonly names: readonly string[]
+  /** The connection's own parameters of the query, and their names for the audit. */
+  readonly query: readonly FilledParameter[]
+  readonly queryNames: readonly string[]
+  readonly secrets: ReadonlySet<string>
   readonly needles: Needles | undefined
 }
 
@@ -85,6 +87,7 @@ function makeInjection(
     const text = fill(use.template, sources, collect)
     return `Basic ${Buffer.from(text, 'utf8').toString('base64')}`
   })
+  const query = fillParameters(route.query, sources, collect, parameterText)
   const sets = route.sets.map(({ name, spelled, template }) => ({
     name,
     spelled,
@@ -94,8 +97,21 @@ function makeInjection(
     slotValues,
     sets,
     names: [...new Set([...uses.map((use) => use.name), ...sets.map((set) => set.name)])],
+    query,
+    queryNames: route.query.map(({ label }) => `query:${label}`),
+    secrets,
     needles: needlesOf(secrets, needles),
   }
+}
+
+/** What an answer is searched for where the request carries these secrets, an injection's among them. */
+export function needlesWith(
+  injection: Injection,
+  secrets: ReadonlySet<string>,
+  material: Material | undefined,
+): Needles | undefined {
+  if (secrets.size === injection.secrets.size) return injection.needles
+  return needlesOf(secrets, (material && kept.get(material)?.needles) ?? new Map())
 }
 
 function needlesOf(secrets: ReadonlySet<string>, known: Kept['needles']): Needles | undefined {
@@ -111,7 +127,7 @@ function needlesOf(secrets: ReadonlySet<string>, known: Kept['needles']): Needle
  * Puts the values into the fields. `uses` were found in these very fields. Spellings with underscores
  * of what is set are dropped, since many upstreams read them as the same header (R8).
  */
-function inject(fields: Fields, uses: readonly SlotUse[], injection: Injection): void {
+export function inject(fields: Fields, uses: readonly SlotUse[], injection: Injection): void {
   for (let i = 0; i < uses.length; i++)
     fields.values[(uses[i] as SlotUse).index] = injection.slotValues[i] as string
   for (const set of injection.sets) fields.set(set.spelled, set.value)
@@ -133,22 +149,19 @@ function applyEdits(fields: Fields, edits: FieldEdits): void {
 }
 
 /**
- * Puts everything into a head whose target and Host are final; signs it last. An answer to one with
- * secrets is asked for uncompressed, frames of a WebSocket too: else it cannot be searched for echoes.
+ * Makes a head final, and signs it last. An answer that is `searched` is asked for uncompressed, frames
+ * of a WebSocket too: else it cannot be. `body`: undefined where it is not known whole.
  */
 export function completeHead(
   head: RequestHead,
-  route: Route,
-  uses: readonly SlotUse[],
-  injection: Injection,
-  material: Material | undefined,
+  { method, connection }: Route,
+  x: { searched: boolean; material: Material | undefined; body: Buffer | undefined },
 ): void {
-  inject(head.fields, uses, injection)
-  if (injection.needles) {
+  if (x.searched) {
     head.fields.set('Accept-Encoding', 'identity')
     if (head.upgrade !== undefined) head.fields.delete('sec-websocket-extensions')
   }
-  const { method, connection } = route
-  if (material && method.sign)
-    applyEdits(head.fields, method.sign({ config: connection.methodConfig, values: material.values }, head))
+  if (!x.material || !method.sign) return
+  const input = { config: connection.methodConfig, values: x.material.values }
+  applyEdits(head.fields, method.sign(input, head, x.body))
 }

@@ -25,6 +25,8 @@ export interface Found {
   readonly base: Base | undefined
   /** Path and query; behind the base's own path at the gateway. */
   readonly path: string
+  /** What `Locum-Connection` said; at the gateway the path names the connection. */
+  readonly named: string | undefined
 }
 
 /**
@@ -58,7 +60,7 @@ export function findRoute(
     candidate.text,
     named,
   )
-  return { route, candidate, base: undefined, path: target.path }
+  return { route, candidate, base: undefined, path: target.path, named }
 }
 
 /** The first that some connection declares; http before the https that it may stand for. */
@@ -82,7 +84,7 @@ function findNamed(directory: Directory, caller: Caller, head: RequestHead): Fou
   const fromCredential = route.base?.paths.some((path) => path.root === 'Auth') === true
   const base = fromCredential ? undefined : baseOf(route, { caller })
   checkAllowed(route, caller, head.method, base, asked.rest)
-  return { route, candidate: base?.candidate, base, path: asked.rest }
+  return { route, candidate: base?.candidate, base, path: asked.rest, named: undefined }
 }
 
 /**
@@ -101,6 +103,38 @@ export function checkAllowed(
   const known = base?.shown === undefined ? base?.candidate.text : undefined
   const where = known ?? `the base of \`${route.connection.name}\``
   chooseRoute([route], caller.principal, { method, path }, where, undefined)
+}
+
+/**
+ * Judges a path with its values in as the one that was asked for was: a value must not lead to what
+ * another connection serves, or this one does not allow. Throws not_allowed.
+ */
+export function checkFilled(
+  directory: Directory,
+  caller: Caller,
+  { route, candidate, named }: Found,
+  x: { method: string; base: Base | undefined; path: string },
+): void {
+  if (x.base) {
+    checkAllowed(route, caller, x.method, x.base, x.path)
+    return
+  }
+  if (!candidate) throw new LocumError('internal', 'The request has no destination.')
+  const asked = { method: x.method, path: pathOnly(x.path) }
+  const routes = directory.routesTo(candidate.destination)
+  let chosen: Route | undefined
+  try {
+    chosen = chooseRoute(routes, caller.principal, asked, candidate.text, named)
+  } catch (thrown) {
+    // Which of them would fit may tell of the value.
+    if (!(thrown instanceof LocumError)) throw thrown
+  }
+  if (chosen?.connection.name === route.connection.name) return
+  throw new LocumError(
+    'not_allowed',
+    `With its values in, the path is none that \`${route.connection.name}\` serves.`,
+    { hint: "See the connection's `allow`." },
+  )
 }
 
 /** Removes what speaks to Locum; gives the value of Locum-Connection. */

@@ -1,6 +1,8 @@
 import type { Duplex } from 'node:stream'
-import { mayHoldPlaceholder } from '../core/placeholder.ts'
+import type { LocumError } from '../core/errors.ts'
 import { type Needles, StreamMask } from '../core/redact.ts'
+import { fieldMayHoldPlaceholder, placeholderOutside } from '../core/scan.ts'
+import type { StandIns } from '../core/stand-ins.ts'
 import { FrameMask } from './websocket.ts'
 import { type BodySink, type BodySource, type Fields, type Tunnel, WireError } from './wire/message.ts'
 
@@ -9,22 +11,54 @@ import { type BodySink, type BodySource, type Fields, type Tunnel, WireError } f
  * instead. What speaks to Locum, and the names of what Locum has `set` in the head, are left out, since
  * some upstreams read trailers as headers.
  */
-export function guardTrailers(body: BodySource, set: readonly string[], found: () => void): BodySource {
+export function guardTrailers(
+  body: BodySource,
+  set: readonly string[],
+  standIns: StandIns | undefined,
+  found: (error: LocumError) => void,
+): BodySource {
   return {
     empty: body.empty,
-    start: (sink) => body.start(new TrailerGuard(sink, set, found)),
+    start: (sink) => body.start(new TrailerGuard(sink, set, standIns, found)),
     discard: () => body.discard(),
+  }
+}
+
+/** The error for a placeholder in trailers; undefined where there is none. */
+function misplacedIn(trailers: Fields | undefined, standIns: StandIns | undefined): LocumError | undefined {
+  const holds = trailers?.values.some((value) => fieldMayHoldPlaceholder(value, standIns))
+  return holds ? placeholderOutside('the trailers') : undefined
+}
+
+/** Throws placeholder_not_allowed for a placeholder in trailers. */
+export function checkTrailers(trailers: Fields | undefined, standIns: StandIns | undefined): void {
+  const error = misplacedIn(trailers, standIns)
+  if (error) throw error
+}
+
+/** Removes from trailers what speaks to Locum, and what Locum has set in the head. */
+export function leaveOut(trailers: Fields, set: readonly string[]): void {
+  for (let i = trailers.size - 1; i >= 0; i--) {
+    const name = (trailers.names[i] as string).replaceAll('_', '-')
+    if (name.startsWith('locum-') || set.includes(name)) trailers.removeAt(i)
   }
 }
 
 class TrailerGuard implements BodySink {
   readonly #sink: BodySink
   readonly #set: readonly string[]
-  readonly #found: () => void
+  readonly #standIns: StandIns | undefined
+  readonly #found: (error: LocumError) => void
 
-  constructor(sink: BodySink, set: readonly string[], found: () => void) {
+  constructor(
+    sink: BodySink,
+    set: readonly string[],
+    standIns: StandIns | undefined,
+    found: (error: LocumError) => void,
+  ) {
     this.#sink = sink
     this.#set = set
+    this.#standIns = standIns
     this.#found = found
   }
 
@@ -41,20 +75,14 @@ class TrailerGuard implements BodySink {
   }
 
   end(trailers?: Fields): void {
-    if (trailers?.values.some(mayHoldPlaceholder)) {
-      this.#found()
+    const error = misplacedIn(trailers, this.#standIns)
+    if (error) {
+      this.#found(error)
       this.#sink.abort(new WireError('cancelled', 'a placeholder stands in the trailers'))
       return
     }
-    if (trailers) this.#leaveOut(trailers)
+    if (trailers) leaveOut(trailers, this.#set)
     this.#sink.end(trailers)
-  }
-
-  #leaveOut(trailers: Fields): void {
-    for (let i = trailers.size - 1; i >= 0; i--) {
-      const name = (trailers.names[i] as string).replaceAll('_', '-')
-      if (name.startsWith('locum-') || this.#set.includes(name)) trailers.removeAt(i)
-    }
   }
 
   abort(fault: WireError): void {

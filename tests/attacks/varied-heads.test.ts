@@ -40,7 +40,7 @@ const material: Material = {
 
 function inject(value: string) {
   const fields = Fields.from([['X-Api-Key', value]])
-  return injectionFor(route, findPlaceholders('/', fields, route.slots), material, caller)
+  return injectionFor(route, findPlaceholders(fields, route.slots), material, caller)
 }
 
 t.test(

@@ -3,7 +3,8 @@ import type { AuthMethods } from '../../core/auth-method.ts'
 import { type Destination, parseDestination } from '../../core/destination.ts'
 import { type Code, LocumError } from '../../core/errors.ts'
 import { compileRoute, type Route } from '../../core/route.ts'
-import type { Caller, Connection, Credential, Principal } from '../../core/words.ts'
+import { compileSlots, type SlotRules } from '../../core/slots.ts'
+import type { Caller, Connection, Credential, Principal, Slots } from '../../core/words.ts'
 
 /** The error that the work throws; fails where it throws none, or one of another kind. */
 export function refusal(work: () => unknown): LocumError {
@@ -59,6 +60,11 @@ export function makeConnection(more: Partial<Connection> = {}): Connection {
 
 export function makeRoute(more: Partial<Connection> = {}, known: AuthMethods = methods): Route {
   return compileRoute(makeConnection(more), known)
+}
+
+/** Slots as a connection names them, with stand-ins. */
+export function slotsOf(slots?: Slots, placeholders?: Connection['placeholders']): SlotRules {
+  return compileSlots(makeConnection({ slots, placeholders }))
 }
 
 export function makeCredential(more: Partial<Credential> = {}): Credential {

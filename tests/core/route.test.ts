@@ -129,7 +129,7 @@ t.test('refuses a connection that makes no sense', async (t) => {
   t.equal(bad({ base: 'https://{{subdomain}}.crm.example' }), 'bad_request')
   for (const name of ['Host', 'content_length', 'Locum-For', 'X Key']) {
     t.equal(bad({ headers: [[name, 'x']] }), 'bad_request', name)
-    t.equal(bad({ slotHeaders: [name] }), 'bad_request', name)
+    t.equal(bad({ slots: { headers: [name] } }), 'bad_request', name)
   }
 })
 
@@ -163,9 +163,9 @@ t.test('a credential is needed where anything that is always set draws on it', a
 })
 
 t.test('slots are the usual ones until a connection names its own', async (t) => {
-  t.same([...makeRoute().slots], USUAL_SLOTS)
-  t.same([...makeRoute({ slotHeaders: ['X-Crm-Key'] }).slots], ['x-crm-key'])
-  t.equal(makeRoute({ slotHeaders: [] }).slots.size, 0)
+  t.same([...makeRoute().slots.headers], USUAL_SLOTS)
+  t.same([...makeRoute({ slots: { headers: ['X-Crm-Key'] } }).slots.headers], ['x-crm-key'])
+  t.equal(makeRoute({ slots: { headers: [] } }).slots.headers.size, 0)
 })
 
 t.test("without a base the gateway takes the connection's only exact destination", async (t) => {

@@ -280,11 +280,124 @@ const CASES: readonly (readonly [title: string, text: string, at: string, key: s
     /cannot be set or be a slot/,
   ],
   [
-    'a slot that comes later',
-    connection('slots: { query: [key] }'),
+    'a slot of another kind',
+    connection('slots: { cookie: [key] }'),
     '5:14',
-    'connections[0].slots.query',
-    /unknown/,
+    'connections[0].slots.cookie',
+    /unknown key; known here: headers, path, query, json, form/,
+  ],
+  [
+    'a path slot that is a list',
+    connection('slots: { path: [a] }'),
+    '5:20',
+    'connections[0].slots.path',
+    /expected true or false/,
+  ],
+  [
+    'a pointer that is none',
+    connection('slots: { json: [auth/token] }'),
+    '5:21',
+    'connections[0].slots.json[0]',
+    /not a JSON pointer/,
+  ],
+  [
+    'a stand-in that is short',
+    connection('placeholders: { sk_test: $Auth.API_Key }'),
+    '5:21',
+    'connections[0].placeholders.sk_test',
+    /12 to 256 characters/,
+  ],
+  [
+    'a stand-in that is a template',
+    connection('placeholders: { "{{sk_test_standin}}": $Auth.API_Key }'),
+    '5:21',
+    'connections[0].placeholders.{{sk_test_standin}}',
+    /letters, digits/,
+  ],
+  [
+    'a stand-in within another',
+    connection('placeholders: { sk_test_standin: $Auth.API_Key, sk_test_standin_2: $User.Id }'),
+    '5:53',
+    'connections[0].placeholders.sk_test_standin_2',
+    /holds another stand-in, sk_test_standin/,
+  ],
+  [
+    'a stand-in for a text',
+    connection('placeholders: { sk_test_standin: hello }'),
+    '5:38',
+    'connections[0].placeholders.sk_test_standin',
+    /a variable alone/,
+  ],
+  [
+    'a stand-in for what the method has not',
+    connection('placeholders: { sk_test_standin: $Auth.Password }'),
+    '5:38',
+    'connections[0].placeholders.sk_test_standin',
+    /unknown variable \$Auth.Password/,
+  ],
+  [
+    'a query that is a number',
+    connection('query: { version: 2 }'),
+    '5:23',
+    'connections[0].query.version',
+    /write it in quotes/,
+  ],
+  [
+    'a query with what the method has not',
+    connection('query: { key: "{{$Auth.Password}}" }'),
+    '5:19',
+    'connections[0].query.key',
+    /unknown variable \$Auth.Password/,
+  ],
+  [
+    'a parameter without a name',
+    connection('query: { "": x }'),
+    '5:14',
+    'connections[0].query.',
+    /a name is empty/,
+  ],
+  [
+    'a body of two types',
+    connection('body: { json: { a: 1 }, text: x }'),
+    '5:11',
+    'connections[0].body',
+    /one of json, form and text/,
+  ],
+  ['a body of no type', connection('body: { xml: x }'), '5:13', 'connections[0].body.xml', /unknown key/],
+  [
+    'a body with what is no variable',
+    connection('body: { json: { a: [{ b: "{{tenant}}" }] } }'),
+    '5:30',
+    'connections[0].body.json.a[0].b',
+    /is not a variable/,
+  ],
+  [
+    'a body with what the method has not',
+    connection('body: { json: { a: "{{$Auth.Password}}" } }'),
+    '5:24',
+    'connections[0].body.json.a',
+    /unknown variable/,
+  ],
+  [
+    'a variable in the name of a member',
+    connection('body: { json: { "{{$User.Id}}": 1 } }'),
+    '5:21',
+    'connections[0].body.json.{{$User.Id}}',
+    /in the name of a member/,
+  ],
+  [
+    'a number that JSON has not',
+    connection('body: { json: { a: .inf } }'),
+    '5:24',
+    'connections[0].body.json.a',
+    /no such number/,
+  ],
+  [
+    'a form with a variable that is not closed',
+    connection('body: { form: { a: "{{$Auth.API_Key" } }'),
+    '5:24',
+    'connections[0].body.form.a',
+    /opened but not closed/,
   ],
   [
     'a path without its slash',
@@ -503,7 +616,10 @@ connections:
     fallback: [profile, shared]
     headers: { X-B: "{{$Auth.token}}", X-A: "{{$User.Id}}" }
     allow: { methods: [GET, POST], paths: [/api/*], profiles: [sales], projects: [north] }
-    slots: { headers: [X-Crm-Key] }
+    slots: { headers: [X-Crm-Key], path: true, query: [key], json: [/auth/token], form: [token] }
+    placeholders: { sk_test_standin123: $Auth.token }
+    query: { version: "2", key: "{{$Auth.token}}" }
+    body: { json: { tenant: acme, who: "{{$User.Id}}", deep: [1, { "__proto__": "{{$Auth.token}}" }] } }
     cors: { origins: [https://app.example.com] }
     allowPrivateNetwork: true
     allowPlaintext: true
@@ -521,13 +637,22 @@ connections:
       ['X-A', '{{$User.Id}}'],
     ],
     allow: { methods: ['GET', 'POST'], paths: ['/api/*'], profiles: ['sales'], projects: ['north'] },
-    slotHeaders: ['x-crm-key'],
+    slots: { headers: ['x-crm-key'], path: true, query: ['key'], json: ['/auth/token'], form: ['token'] },
+    placeholders: { sk_test_standin123: '$Auth.token' },
+    query: [
+      ['version', '2'],
+      ['key', '{{$Auth.token}}'],
+    ],
     corsOrigins: ['https://app.example.com'],
     allowPrivateNetwork: true,
     allowPlaintext: true,
     managedBy: 'full',
     version: 1,
   })
+  t.equal(
+    JSON.stringify((await context.store.connection(LOCAL, 'crm'))?.body),
+    '{"json":{"tenant":"acme","who":"{{$User.Id}}","deep":[1,{"__proto__":"{{$Auth.token}}"}]}}',
+  )
 })
 
 for (const [file, env] of [
