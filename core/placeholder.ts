@@ -1,6 +1,7 @@
 import { LocumError } from './errors.ts'
 import { decodePercent } from './percent.ts'
 import type { Json, JsonObject } from './secret.ts'
+import { SHORTEST_SECRET } from './secret-forms.ts'
 import type { StandIns } from './stand-ins.ts'
 import type { AuthValues, Caller } from './words.ts'
 
@@ -220,12 +221,21 @@ export function fill(
         },
       )
     }
-    if (path.root === 'Auth' && sources.auth)
-      collectSecrets(path.steps[0] as string, value, sources.auth, collect)
     const written = typeof value === 'string' ? value : JSON.stringify(value)
-    text += put(written, path, value) + template.literals[i + 1]
+    const encoded = put(written, path, value)
+    if (path.root === 'Auth' && sources.auth) {
+      const name = path.steps[0] as string
+      collectSecrets(name, value, sources.auth, collect)
+      // As it stands in the request it may be encoded once more on its way back.
+      if (encoded !== written && isSearched(name, written, sources.auth)) collect(encoded)
+    }
+    text += encoded + template.literals[i + 1]
   }
   return text
+}
+
+function isSearched(name: string, written: string, auth: AuthValues): boolean {
+  return !auth.plain.includes(name) && Buffer.byteLength(written) >= SHORTEST_SECRET
 }
 
 function collectSecrets(name: string, value: Json, auth: AuthValues, collect: SecretCollector): void {
