@@ -262,7 +262,11 @@ function readSlots({ headers }: Question, { slots }: Route, path: string, draft:
   read('(target)', () => {
     const use = findInTarget(path, slots)
     if (!use) return []
-    return [[use.names.join(', '), [...use.path.paths, ...(use.query?.paths ?? [])]]]
+    const inQuery = use.names.filter((name) => name !== 'path').join(', ')
+    const places: [string, readonly VariablePath[]][] = []
+    if (use.path.paths.length > 0) places.push(['path', use.path.paths])
+    if (inQuery !== '') places.push([inQuery, use.query?.paths ?? []])
+    return places
   })
   for (const [spelled, value] of headers) {
     if (isOwn(spelled)) continue

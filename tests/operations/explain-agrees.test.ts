@@ -42,6 +42,19 @@ connections:
     auth: { method: raw }
     headers: { X-User: "{{$User.Email}}" }
     ${local}
+  - name: slotted
+    destinations: [https://slotted.localhost:1]
+    auth: { method: api-key }
+    slots: { path: true, query: [key] }
+    placeholders: { sk_test_standin123: $Auth.API_Key }
+    query: { mail: "{{$User.Id}}" }
+    ${local}
+  - name: bodied
+    destinations: [https://bodied.localhost:1]
+    auth: { method: api-key }
+    slots: { json: [/a] }
+    body: { json: { profile: "{{$User.Profile}}", key: "{{$Auth.API_Key}}" } }
+    ${local}
   - { name: twin-a, destinations: [https://twin.localhost:1], auth: { method: none }, ${local} }
   - { name: twin-b, destinations: [https://twin.localhost:1], auth: { method: none }, ${local} }
 credentials:
@@ -49,6 +62,8 @@ credentials:
   - { connection: api, for: "profile:sales", fields: { apiKey: secret-of-sales } }
   - { connection: api, for: shared, fields: { apiKey: secret-of-all } }
   - { connection: crm, for: "profile:sales", fields: { username: u, password: secret-of-crm } }
+  - { connection: slotted, for: shared, fields: { apiKey: secret-of-slotted } }
+  - { connection: bodied, for: shared, fields: { apiKey: secret-of-bodied } }
   - { connection: plain, for: shared, fields: { apiKey: secret-of-plain } }
 `
 
@@ -64,6 +79,11 @@ const URLS = [
   'http://twin.localhost:1/',
   'http://nowhere.localhost:1/',
   'http://api.localhost:1/v1/x?k=<<$Auth.API_Key>>',
+  'http://slotted.localhost:1/sk_test_standin123?key=<<$User.Id>>',
+  'http://slotted.localhost:1/x?other=sk_test_standin123',
+  '/c/slotted/{{$Auth.Nope}}?key=%7b%7b$User.Profile}}',
+  'http://bodied.localhost:1/?a={{$User.Id}}',
+  'http://bodied.localhost:1/',
   '/c/api/v1/x',
   '/c/admin-api/v1/admin/x',
   '/c/crm/x',
@@ -148,6 +168,15 @@ t.test('what is explained is what happens', async (t) => {
   }
   await all(['GET'], ['ada', 'bob', 'cyd', 'dan'])
   await all(['DELETE'], ['ada'])
+  // A body is known by its Content-Type alone, and here there is none.
+  for (const as of ['ada', 'cyd']) {
+    for (const url of URLS.filter((one) => one.includes('bodied'))) {
+      for (const headers of [...HEADERS, ['Content-Encoding: gzip']]) {
+        const difference = await compare('POST', url, as, headers)
+        if (difference) differences.push(difference)
+      }
+    }
+  }
   await site.run(disableCredential, { id: own?.id })
   // In force within a second: until it is, Ada's own key still serves.
   const slot = ['X-Api-Key: {{$Auth.API_Key}}']

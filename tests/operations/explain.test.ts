@@ -38,7 +38,15 @@ connections:
     headers: { X-Key: "{{$Auth.API_Key}}" }
   - { name: twin-a, destinations: [https://twin.example], auth: { method: none } }
   - { name: twin-b, destinations: [https://twin.example], auth: { method: none } }
+  - name: slotted
+    destinations: [https://slotted.example]
+    auth: { method: api-key }
+    slots: { path: true, query: [key, id], json: [/auth/token], form: [token] }
+    placeholders: { sk_test_standin123: $Auth.API_Key }
+    query: { version: "2" }
+    body: { json: { tenant: acme, key: "{{$Auth.API_Key}}" } }
 credentials:
+  - { connection: slotted, for: shared, fields: { apiKey: { env: KEY } } }
   - { connection: api, for: "user:ada", fields: { apiKey: { env: KEY } } }
   - { connection: api, for: "profile:sales", fields: { apiKey: { env: KEY } } }
   - { connection: api, for: shared, fields: { apiKey: { env: KEY } } }
@@ -183,6 +191,43 @@ t.test('says of each placeholder whether it stands in a slot', async (t) => {
   t.same((await ask('GET', 'https://api.example/v1/x', 'ada', ['Authorization', `Basic ${basic}`])).slots, [
     { place: 'authorization', placeholders: ['$Auth.Username', '$Auth.Password'], replaced: true },
   ])
+})
+
+t.test('says where in path, query and body something is put in', async (t) => {
+  const { ask } = await explainer(t)
+  const key = '/x/sk_test_standin123?id={{$User.Id}}&key=<<$Auth.API_Key>>'
+  for (const url of [`https://slotted.example${key}`, `/c/slotted${key}`]) {
+    const got = await ask('GET', url, 'ada')
+    t.equal(got.error, undefined)
+    t.same(got.slots, [
+      { place: 'path', placeholders: ['$Auth.API_Key'], replaced: true },
+      { place: 'query:id, query:key', placeholders: ['$User.Id', '$Auth.API_Key'], replaced: true },
+    ])
+    t.same(got.sets, [{ query: 'version', variables: [] }])
+    t.equal(got.credential?.scope, 'shared')
+    t.notMatch(got.url, 'User.Id')
+  }
+  t.match((await ask('GET', 'https://slotted.example/?other={{$User.Id}}', 'ada')).slots, [
+    { place: '(target)', replaced: false },
+  ])
+  const bodied = await ask('POST', 'https://slotted.example/', 'ada')
+  t.same(bodied.sets.slice(1), [
+    { body: 'json:/tenant', variables: [] },
+    { body: 'json:/key', variables: ['$Auth.API_Key'] },
+  ])
+  t.same(bodied.bodySlots, [])
+  t.equal(bodied.credential?.scope, 'shared', 'what the body draws on is needed')
+  const type = (value: string) => ['Content-Type', value]
+  t.match(await ask('POST', 'https://slotted.example/', 'ada', type('application/json')), {
+    bodySlots: ['json:/auth/token'],
+    sets: [{}, { body: 'json:/tenant' }, { body: 'json:/key' }],
+  })
+  t.match(await ask('POST', 'https://slotted.example/', 'ada', type('multipart/form-data; boundary=x')), {
+    bodySlots: ['form:token'],
+    sets: [{ query: 'version' }],
+    credential: undefined,
+  })
+  t.match(await ask('POST', 'https://slotted.example/', 'ada', type('text/plain')), { bodySlots: [] })
 })
 
 t.test('a base that draws on the credential leaves the destination to it', async (t) => {
