@@ -7,7 +7,7 @@ import type { HeadFields } from './heads.ts'
 import { decodeString, encodeString, findMembers, findStrings } from './json-slots.ts'
 import { boundaryOf, findParts, readMultipart } from './multipart.ts'
 import { encodePercent } from './percent.ts'
-import { findHoles } from './placeholder.ts'
+import { checkCount, findHoles } from './placeholder.ts'
 import type { SlotRules } from './slots.ts'
 import type { Connection } from './words.ts'
 import { type Splice, spliced, spliceOf, type Writing, writingAll } from './writing.ts'
@@ -170,6 +170,7 @@ function planJson(
     }
   }
   if (splices.length === 0) return undefined
+  checkCount(splices.length - replaced.length)
   splices.sort((a, b) => a.from - b.from)
   return { ...spliced(text, splices), latin1: false, names: [...names], type: undefined }
 }
@@ -202,10 +203,9 @@ function planForm(
   const own = common?.kind === 'form' ? common : undefined
   if (slots.length === 0 && !own) return undefined
   const names = [...new Set([...slots, ...(own ? namesOf(own) : [])])]
-  const client = spliced(
-    text,
-    places.flatMap(({ splices }) => splices),
-  )
+  const splices = places.flatMap((place) => place.splices)
+  checkCount(splices.length)
+  const client = spliced(text, splices)
   return { ...(own ? formWriting(client, own) : client), latin1: true, names, type: undefined }
 }
 

@@ -1,6 +1,6 @@
 import { LocumError } from './errors.ts'
 import { utf8Text } from './percent.ts'
-import { findHoles } from './placeholder.ts'
+import { checkCount, findHoles } from './placeholder.ts'
 import type { StandIns } from './stand-ins.ts'
 import { type Splice, spliceOf, type Writing } from './writing.ts'
 
@@ -120,6 +120,7 @@ export function findParts(
     }
   }
   if (found.length === 0) return { splices: [], names: [] }
+  checkCount(found.length)
   const fresh: Writing = { write: () => boundary.fresh, paths: [] }
   const delimiters = boundaries.map((from) => ({ ...fresh, from, to: from + boundary.old.length }))
   return { splices: [...found, ...delimiters].sort((a, b) => a.from - b.from), names: [...seen] }

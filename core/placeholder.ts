@@ -25,6 +25,8 @@ export interface VariableSources {
   readonly caller: Caller
 }
 
+/** In one text, or one body: a few bytes each, they could ask for more than memory holds. */
+const MOST = 256
 const OPENING = /(?:<<|\{\{)\s*\$(?:auth|user|api)\b/i
 const ANY_OPENING = /<<\s*\$|\{\{/
 /** Linear in the text: what is inside is trimmed afterwards. */
@@ -88,7 +90,14 @@ export function findHoles(text: string, standIns?: StandIns, written: string = t
     last = hole.to
   }
   between(text.length)
+  checkCount(holes.length)
   return holes
+}
+
+/** Throws too_large for more placeholders than anybody needs. */
+export function checkCount(count: number): void {
+  if (count > MOST)
+    throw new LocumError('too_large', `There are more than ${MOST} placeholders in one place.`)
 }
 
 /** The text around the holes, and what they are. */

@@ -1,6 +1,7 @@
 import { LocumError } from './errors.ts'
 import { decodeName, decodePlaces, encodePercent, encodeSegment } from './percent.ts'
 import {
+  checkCount,
   cutAt,
   drawsOnAuth,
   fill,
@@ -58,6 +59,7 @@ export function findInTarget(target: string, slots: SlotRules): TargetUse | unde
     }
     names.add(`query:${Buffer.from(name, 'latin1')}`)
   }
+  checkCount(holes.length)
   const queryTemplate = cutAt(query, holes)
   const draws = drawsOnAuth(pathTemplate) || drawsOnAuth(queryTemplate)
   return { path: pathTemplate, query: queryTemplate, names: [...names], drawsOnAuth: draws }

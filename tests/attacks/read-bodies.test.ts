@@ -1,4 +1,7 @@
 import t from 'tap'
+import { findInTarget } from '../../core/target-slots.ts'
+import { made } from '../core/bodies.ts'
+import { refusal, slotsOf } from '../core/kit.ts'
 import { connectionTo, SECRET } from '../kit/echo-site.ts'
 import { askBy, dial, ENTRANCES, eventually, keyLine, type RawClient, sendBy } from '../kit/raw.ts'
 import { startSite } from '../kit/site.ts'

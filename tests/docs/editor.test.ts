@@ -163,7 +163,15 @@ t.test('an editor with the YAML plugin knows the file', { timeout: 60_000 }, asy
     'keys.yaml',
     `${head}connections:\n  - name: stripe\n    destinations: [https://api.stripe.com]\n    |\n`,
   )
-  t.match(Object.keys(keys).sort(), ['allow', 'allowPlaintext', 'allowPrivateNetwork', 'auth', 'base', 'ca'])
+  t.match(Object.keys(keys).sort(), [
+    'allow',
+    'allowPlaintext',
+    'allowPrivateNetwork',
+    'auth',
+    'base',
+    'body',
+    'ca',
+  ])
   t.match(keys.auth, /How requests are authenticated/)
   t.notOk('name' in keys, 'what is there is not offered again')
 

@@ -95,6 +95,21 @@ const chunked = (body: string): Pick<Asked, 'raw'> => {
 }
 
 for (const entrance of ENTRANCES) {
+  t.test(`${entrance}: an upgrade is filled like any request`, async (t) => {
+    const client = await sendBy(t, site, entrance, goal, {
+      path: `/ws?key=${P}`,
+      headers: [
+        'Connection: Upgrade',
+        'Upgrade: websocket',
+        'Sec-WebSocket-Version: 13',
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+      ],
+    })
+    t.equal((await client.response()).status, 101)
+    t.equal(all.requests.at(-1)?.url, `/ws?key=${PERCENT}`)
+    client.socket.destroy()
+  })
+
   t.test(`${entrance}: path and query are filled where they are slots, and recorded`, async (t) => {
     for (const [path, seen, slots] of TARGETS) {
       const { status, body } = await askBy(t, site, entrance, goal, { path })
