@@ -195,23 +195,51 @@ for (const entrance of ENTRANCES) {
   })
 }
 
+t.test('a few bytes each, placeholders cannot ask for more than memory holds', async (t) => {
+  const many = 50_000
+  const field = `--b\r\nContent-Disposition: form-data; name="token"\r\n\r\n${P}\r\n`
+  const connection = { slots: { json: ['/a/*', '/b'], form: ['token'] } }
+  for (const work of [
+    () => made(connection, 'application/json', `{"b":"${P.repeat(many)}"}`),
+    () => made(connection, 'application/json', `{"a":[${`"${P}",`.repeat(many)}1]}`),
+    () => made(connection, 'application/x-www-form-urlencoded', `token=${P}&`.repeat(many)),
+    () => made(connection, 'multipart/form-data; boundary=b', `${field.repeat(10_000)}--b--`),
+    () => findInTarget(`/x/${P.repeat(1000)}`, slotsOf({ path: true })),
+    () => findInTarget(`/x?${`key=${P}&`.repeat(800)}`, slotsOf({ query: ['key'] })),
+  ]) {
+    const started = process.cpuUsage()
+    t.equal(refusal(work).code, 'too_large')
+    const { user, system } = process.cpuUsage(started)
+    t.ok(user + system < 1_000_000, `${user + system} µs`)
+  }
+  const busy = process.cpuUsage()
+  made(connection, 'application/x-www-form-urlencoded', '&'.repeat(LIMIT))
+  const common = { body: { form: [['x', '1'] as const] } }
+  made({ ...connection, ...common }, 'application/x-www-form-urlencoded', '%61&'.repeat(LIMIT / 4))
+  const { user, system } = process.cpuUsage(busy)
+  t.ok(user + system < 2_000_000, `${user + system} µs`)
+})
+
 t.test(
   'a key that is revoked while a body is read ends it at once, and a changed connection too',
   async (t) => {
     const open = async (as: string) => {
       const client = await dial(t, site.port)
       client.send(
-        `POST http://${goal.authority}/x HTTP/1.1\r\nHost: ${goal.authority}\r\n${keyLine(site, 'forward', as)}${JSON_TYPE}\r\nContent-Length: 1000\r\n\r\n{`,
+        `POST http://${goal.authority}/x HTTP/1.1\r\nHost: ${goal.authority}\r\n${keyLine(site, 'forward', as)}${JSON_TYPE}\r\nContent-Length: 900000\r\n\r\n{`,
       )
       return client
     }
-    const live = site.running.room.live.size
+    const { live } = site.running.room
+    await eventually(() => live.size === 0, 'nothing else is under way')
     const [ada, bob] = [await open('ada'), await open('bob')]
-    await eventually(() => site.running.room.live.size === live + 2, 'both are under way')
+    await eventually(() => live.size === 2, 'both are under way')
     await site.revoke('bob')
     await site.settle()
-    t.equal(JSON.parse((await bob.response()).body).code, 'caller_unauthenticated')
-    t.equal(site.running.room.live.size, live + 1, 'the other goes on')
+    const { headers, body } = await bob.response()
+    t.equal(JSON.parse(body).code, 'caller_unauthenticated')
+    t.equal(headers.connection, 'close', 'nobody waits for the rest')
+    t.equal(live.size, 1, 'the other goes on')
     await site.apply(FILE({ allow: { paths: ['/never'] } }))
     await site.settle()
     t.equal(JSON.parse((await ada.response()).body).code, 'not_allowed')
