@@ -16,7 +16,13 @@ connections:
     auth: { method: basic }
     source: per-user
     fallback: [shared]
-  - { name: lab, destinations: [https://lab.example], auth: { method: raw } }
+  - name: lab
+    destinations: [https://lab.example]
+    auth: { method: raw }
+    slots: { path: true, query: [key, id], json: [/auth/token], form: [] }
+    placeholders: { sk_test_standin123: $Auth.token }
+    query: { version: "2" }
+    body: { json: { tenant: acme } }
 credentials:
   - { connection: stripe, for: shared, fields: { apiKey: { env: STRIPE_KEY } } }
 `
@@ -298,6 +304,17 @@ t.test('credentials are listed, shown, disabled, enabled and removed without the
   t.match(await run('connection show stripe'), {
     out: /sets +Authorization: Bearer \{\{\$Auth.API_Key\}\}\n/,
   })
+  const lab = (await run('connection show lab')).out
+  for (const line of [
+    /sets in the query +version=2\n/,
+    /merges into bodies +\{"json":\{"tenant":"acme"\}\}\n/,
+    /path slot +yes\n/,
+    /query slots +key, id\n/,
+    /JSON slots +\/auth\/token\n/,
+    /form slots +none\n/,
+    /stand-in +sk_test_standin123 for \$Auth.token\n/,
+  ])
+    t.match(lab, line)
   t.match((await json('connection ls')).map(({ name }: { name: string }) => name).sort(), [
     'crm',
     'lab',

@@ -655,6 +655,13 @@ connections:
   )
 })
 
+t.test('what the page on slots shows can be applied', async (t) => {
+  const desk = await openDesk(t)
+  const page = readFileSync(new URL('../../docs/SLOTS.md', import.meta.url), 'utf8')
+  const [, shown] = /^```yaml\n(.*?)^```/ms.exec(page) as RegExpExecArray
+  t.match((await desk.check(shown as string)).changes, [{ action: 'create', kind: 'connection', id: 'crm' }])
+})
+
 for (const [file, env] of [
   ['billing', { STRIPE_KEY: 'sk_example_1' }],
   ['team', { CRM_ADA: 'secret-of-ada', CRM_SALES: 'secret-of-sales', CRM_SHARED: 'secret-of-all' }],

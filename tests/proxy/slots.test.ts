@@ -210,3 +210,34 @@ for (const entrance of ENTRANCES) {
     },
   )
 }
+
+t.test("fetch's own forms are filled: URLSearchParams, and FormData but for its files", async (t) => {
+  const send = async (body: URLSearchParams | FormData) => {
+    const { status } = await fetch(`http://127.0.0.1:${site.port}/c/all/x`, {
+      method: 'POST',
+      headers: { 'Locum-Authorization': `Bearer ${site.keys.ada}` },
+      body,
+    })
+    t.equal(status, 200)
+    return all.requests.at(-1) as (typeof all.requests)[number]
+  }
+  const pairs = { x: P, token: `a ${P}`, 'a b': STAND_IN }
+  const urlencoded = await send(new URLSearchParams(pairs))
+  t.same(
+    [...new URLSearchParams(urlencoded.body)],
+    Object.entries({ x: P, token: `a ${SECRET}`, 'a b': SECRET }),
+  )
+  const form = new FormData()
+  for (const [name, value] of Object.entries(pairs)) form.append(name, value)
+  form.append('token', new Blob([P], { type: 'text/plain' }), 'token')
+  const multipart = await send(form)
+  const type = multipart.headers['content-type'] as string
+  const read = await new Response(Buffer.from(multipart.body, 'latin1'), {
+    headers: { 'Content-Type': type },
+  }).formData()
+  t.equal(read.get('x'), P)
+  const [token, file] = read.getAll('token') as [string, File]
+  t.equal(token, `a ${SECRET}`)
+  t.equal(await file.text(), P)
+  t.equal(read.get('a b'), SECRET)
+})
