@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
+import { namedOf } from '../core/act-for.ts'
 import type { AuthMethods } from '../core/auth-method.ts'
 import type { Clock } from '../core/clock.ts'
 import { type Destination, destinationText } from '../core/destination.ts'
-import type { Directory } from '../core/directory.ts'
+import type { Directory, Named } from '../core/directory.ts'
 import { LocumError } from '../core/errors.ts'
 import { compileRoute, namesHost, type Route, reaches } from '../core/route.ts'
 import type { Store } from '../core/store.ts'
@@ -26,6 +27,7 @@ export class StoreDirectory implements Directory {
   #routes = new Map<string, Route>()
   #reached = new Map<string, readonly Route[]>()
   readonly #callers = new Map<string, Caller | null>()
+  readonly #named = new Map<string, Named | null>()
   #defaultCaller: Caller | null = null
   /** Grows whenever callers are forgotten. */
   #callersSince = 0
@@ -94,12 +96,29 @@ export class StoreDirectory implements Directory {
       holder && !holder.principal.disabled
         ? callerOf(holder.principal, 'key', { keyHash, expiresAt: holder.key.expiresAt })
         : null
-    // What was asked for before callers were forgotten may be older than the change.
-    if (since === this.#callersSince) {
-      if (this.#callers.size >= CACHE_LIMIT) this.#callers.delete(this.#callers.keys().next().value as string)
-      this.#callers.set(keyHash, caller)
-    }
+    this.#remember(this.#callers, keyHash, caller, since)
     return caller
+  }
+
+  named(id: string): Named | null | undefined {
+    return this.#named.get(id)
+  }
+
+  async fetchNamed(id: string): Promise<Named | null> {
+    const since = this.#callersSince
+    const record = await this.#store.principal(SYSTEM, id)
+    const keys = record?.revokedAt === undefined ? [] : await this.#store.keys(SYSTEM, id)
+    const named =
+      record && !record.disabled ? namedOf(record, callerOf(record, 'certificate', {}), keys) : null
+    this.#remember(this.#named, id, named, since)
+    return named
+  }
+
+  /** What was asked for before callers were forgotten may be older than the change. */
+  #remember<T>(known: Map<string, T>, name: string, value: T, since: number): void {
+    if (since !== this.#callersSince) return
+    if (known.size >= CACHE_LIMIT) known.delete(known.keys().next().value as string)
+    known.set(name, value)
   }
 
   defaultCaller(): Caller | null {
@@ -130,6 +149,7 @@ export class StoreDirectory implements Directory {
     if (has('principal', 'key')) {
       this.#callersSince++
       this.#callers.clear()
+      this.#named.clear()
       await this.#loadDefault()
     }
     for (const listener of this.#listeners) listener(changes)
@@ -167,9 +187,11 @@ function callerOf(
   via: Principal['via'],
   key: { keyHash?: string; expiresAt?: number },
 ): Caller {
-  const { id, kind, profile, email, projects, admin } = record
+  const { id, kind, profile, email, projects, admin, mayActFor } = record
   return {
     principal: { id, kind, profile, email, projects, admin, via },
+    // Nobody reaches a user's credential without showing who they are, and no administrator does (R28).
+    mayActFor: via === 'default' || admin ? undefined : mayActFor,
     keyHash: key.keyHash,
     expiresAt: key.expiresAt,
     sessionId: createHash('sha256')

@@ -115,10 +115,11 @@ function row(terminal: Terminal, record: AuditRecord['record'], now: number): st
   const text = (name: string) =>
     record[name] === undefined || record[name] === '' ? '-' : String(record[name])
   const at = timeText(terminal, Date.parse(record.at), now)
+  const who = () => (record.for === undefined ? text('caller') : `${text('caller')} for ${record.for}`)
   const request = () => `${text('method')} ${text('destination')}${record.path ?? ''}`
   switch (record.event) {
     case 'use':
-      return [at, 'use', text('caller'), request(), text('connection'), text('credential')]
+      return [at, 'use', who(), request(), text('connection'), text('credential')]
     case 'outcome':
       return [
         at,
@@ -129,7 +130,7 @@ function row(terminal: Terminal, record: AuditRecord['record'], now: number): st
         `${text('status')}${record.code ? ` ${record.code}` : ''}`,
       ]
     case 'refused':
-      return [at, 'refused', text('caller'), request(), text('connection'), text('code')]
+      return [at, 'refused', who(), request(), text('connection'), text('code')]
     case 'change':
       return [at, 'change', text('caller'), text('operation'), text('subject'), text('outcome')]
     default:

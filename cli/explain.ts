@@ -57,6 +57,10 @@ function describe(one: Explanation): string {
   return `${facts([
     ['request', `${one.method} ${one.url}`],
     ['caller', `${one.caller.id} (${one.caller.kind}${profile})`],
+    [
+      'for',
+      one.for && `${one.for.id}${one.for.profile === undefined ? '' : ` (profile ${one.for.profile})`}`,
+    ],
     ['destination', one.destination ?? (connection && 'decided by the credential')],
     ['CONNECT', one.connect && PASSES[one.connect]],
     ['connection', connection && `${connection.name} (${connection.method}; ${source})`],

@@ -20,6 +20,7 @@ interface AddOptions extends GlobalOptions {
   readonly email?: string
   readonly project: readonly string[]
   readonly admin?: boolean
+  readonly mayActFor: readonly string[]
   readonly ttl?: string
 }
 
@@ -41,6 +42,12 @@ export function principalCommand(terminal: Terminal): Command {
     .option('--email <address>', 'its e-mail address, for $User.Email')
     .option('--project <project>', 'a project it belongs to (may be repeated)', append, [])
     .option('--admin', 'let it administer this installation')
+    .option(
+      '--may-act-for <whom>',
+      'users for whom it may call with Locum-For: user:*, user:ID or profile:NAME (may be repeated)',
+      append,
+      [],
+    )
     .option('--ttl <duration>', 'how long the key is valid: 90d, 12h, 30m (without it: until it is revoked)')
     .addHelpText(
       'after',
@@ -51,9 +58,9 @@ The key is printed alone on standard output, so that it can be kept at once:
   $ locum principal add billing --kind service --ttl 90d`,
     )
     .action(async (id: string, _: unknown, command: Command) => {
-      const { kind, profile, email, project, admin, ttl, ...options } =
+      const { kind, profile, email, project, admin, mayActFor, ttl, ...options } =
         command.optsWithGlobals() as AddOptions
-      const input = { id, kind, profile, email, projects: project, admin, ttl }
+      const input = { id, kind, profile, email, projects: project, admin, mayActFor, ttl }
       const given = await withSite(terminal, options, ({ run }) => run(addPrincipal, defined(input)))
       printKey(terminal, options, given, `Added ${id} (${kind}).`)
     })
@@ -100,8 +107,10 @@ The key is printed alone on standard output, so that it can be kept at once:
             ['email', one.email],
             ['projects', one.projects.join(', ')],
             ['administrator', one.admin ? 'yes' : undefined],
+            ['may act for', one.mayActFor?.join(', ')],
             ['state', stateOf(one)],
             ['added', timeText(terminal, one.createdAt, now)],
+            ['revoked', one.revokedAt === undefined ? undefined : timeText(terminal, one.revokedAt, now)],
             ['managed by', one.managedBy && `the file named ${one.managedBy}`],
             ['keys', one.keys.length === 0 ? `none (locum principal rotate-key ${id})` : undefined],
             ...one.keys.map(

@@ -6,7 +6,9 @@ export type AuditEntry =
       readonly event: 'use'
       /** Joins the use to its outcome. */
       readonly request: string
+      /** Who called, and for whom where that is another. */
       readonly caller: string
+      readonly for?: string
       readonly via: string
       readonly entrance: Entrance
       readonly connection: string
@@ -40,6 +42,8 @@ export type AuditEntry =
       readonly event: 'refused'
       readonly request: string
       readonly caller?: string
+      /** For whom it was asked, allowed or not. */
+      readonly for?: string
       readonly entrance: Entrance
       readonly connection?: string
       readonly destination?: string

@@ -4,6 +4,16 @@ import type { Secret } from './secret.ts'
 import type { Base } from './target.ts'
 import type { AuthValues, Caller, Change, Scope } from './words.ts'
 
+/** A principal that another's word names: a certificate, or a caller who acts for it. */
+export interface Named {
+  /** As a caller with a certificate. */
+  readonly caller: Caller
+  /** Unix ms: certificates from before it are void. */
+  readonly revokedAt: number | undefined
+  /** It was revoked and has no newer key: nobody acts for it. */
+  readonly withdrawn: boolean
+}
+
 /** The hot path's view of what the store knows: synchronous, bounded, at most a second old. */
 export interface Directory {
   /** Every route that reaches the exact destination. The same array until something changes. */
@@ -14,6 +24,9 @@ export interface Directory {
   /** The holder of a key by the hex of its SHA-256; null: nobody; undefined: `fetchCaller` knows. */
   caller(keyHash: string): Caller | null | undefined
   fetchCaller(keyHash: string): Promise<Caller | null>
+  /** The principal of an id, with or without keys; null: nobody, or disabled; undefined: `fetchNamed` knows. */
+  named(id: string): Named | null | undefined
+  fetchNamed(id: string): Promise<Named | null>
   /** The principal that a listener's default stands for; null where it is missing or disabled. */
   defaultCaller(): Caller | null
   /** Throws store_unavailable where what is known is older than the stale limit. */

@@ -1,6 +1,8 @@
+import { FOR_HEADER, readFor, refuseActing, servedFor } from './act-for.ts'
 import { type BodyKind, isMerged, kindOfBody } from './body.ts'
 import { placesOf } from './common-body.ts'
 import { audienceCovers, type Destination } from './destination.ts'
+import type { Named } from './directory.ts'
 import { type Code, type Entrance, LocumError, statusOf } from './errors.ts'
 import { drawsOnAuth, lookUp, type VariablePath } from './placeholder.ts'
 import { baseOf, chooseRoute, namesHost, noConnection, type Route, reaches } from './route.ts'
@@ -19,6 +21,8 @@ export interface Question {
   readonly url: string
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly caller: Caller
+  /** Whom a `Locum-For` among the headers names. */
+  named(id: string): Promise<Named | null>
   readonly routes: readonly Route[]
   bound(
     connection: string,
@@ -33,6 +37,8 @@ export interface Explanation {
   readonly url: string
   readonly entrance: Entrance
   readonly caller: { readonly id: string; readonly kind: string; readonly profile?: string }
+  /** The user as whom it is served, where `Locum-For` names one. */
+  readonly for?: { readonly id: string; readonly profile?: string }
   /** What is dialled; absent where the base draws on the credential. */
   readonly destination?: string
   /** Connections that reach it. */
@@ -111,7 +117,6 @@ export async function explain(question: Question): Promise<Explanation> {
     bodySlots: [],
     sets: [],
   }
-  draft.connect = passageOf(question)
   try {
     await walk(question, draft)
   } catch (thrown) {
@@ -132,7 +137,7 @@ function passageOf({ url, headers, caller, routes }: Question): Explanation['con
   }
   try {
     const [asked] = parseAbsolute(url, undefined).candidates as [Candidate]
-    const { kind } = chooseTunnel(directory, caller.principal, asked.destination, {
+    const { kind } = chooseTunnel(directory, caller, asked.destination, {
       named,
       passesUnmatched: true,
     })
@@ -144,8 +149,10 @@ function passageOf({ url, headers, caller, routes }: Question): Explanation['con
   }
 }
 
-async function walk(question: Question, draft: Draft): Promise<void> {
-  checkTarget(question.url)
+async function walk(asked: Question, draft: Draft): Promise<void> {
+  checkTarget(asked.url)
+  const question = { ...asked, caller: await servedCaller(asked, draft) }
+  draft.connect = passageOf(question)
   const { route, candidate, path } = choose(question, draft)
   const { connection } = route
   draft.connection = {
@@ -180,6 +187,18 @@ function checkTarget(url: string): void {
       hint: 'Percent-encode it, and leave out what follows a #.',
     },
   )
+}
+
+/** As whom the caller is served. */
+async function servedCaller({ caller, headers, named }: Question, draft: Draft): Promise<Caller> {
+  const [first, second] = headers.filter(([name]) => name.toLowerCase() === FOR_HEADER)
+  if (!first) return caller
+  if (caller.mayActFor === undefined) refuseActing()
+  if (second) throw new LocumError('bad_request', 'A request is for one user only.')
+  const served = servedFor(caller, await named(readFor(first[1])))
+  const { id, profile } = served.principal
+  draft.for = { id, profile }
+  return served
 }
 
 /** Headers that speak to Locum never stand in the request that goes on. */

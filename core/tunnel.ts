@@ -2,7 +2,7 @@ import type { Directory } from './directory.ts'
 import { LocumError } from './errors.ts'
 import { allowsCaller, noConnection, type Route } from './route.ts'
 import { type TunnelTarget, tunnelCandidates } from './target.ts'
-import type { Principal } from './words.ts'
+import type { Caller } from './words.ts'
 
 /**
  * What becomes of a CONNECT. `open`: what is inside is read and judged. `untouched`: it passes as it is, by
@@ -20,12 +20,14 @@ const UNMATCHED_PORT = 443
 /**
  * Permits a CONNECT: the port of a declared destination that this caller may use, so that no leaf is
  * minted for anything else (R16, R18); or, where `passesUnmatched`, port 443 of a host that is declared
- * nowhere. `named` is the client's `Locum-Connection`. Throws connection_not_found, not_allowed,
+ * nowhere. `named` is the client's `Locum-Connection`. Whoever may act for
+ * others is judged with each request inside, which says for whom; what passes untouched is the caller's own.
+ * Throws connection_not_found, not_allowed,
  * connection_ambiguous where the connections that the caller may use do not agree.
  */
 export function chooseTunnel(
   directory: Pick<Directory, 'routesTo' | 'declaresHost'>,
-  principal: Principal,
+  { principal, mayActFor }: Pick<Caller, 'principal' | 'mayActFor'>,
   target: TunnelTarget,
   x: { named: string | undefined; passesUnmatched: boolean },
 ): TunnelWay {
@@ -42,6 +44,8 @@ export function chooseTunnel(
   if (meant.length === 0) throw noConnection(where, x.named)
   const usable = meant.filter(({ route }) => allowsCaller(route, principal))
   if (usable.length === 0) {
+    if (mayActFor !== undefined && meant.some(({ route }) => route.connection.intercept !== false))
+      return { kind: 'open' }
     throw new LocumError('not_allowed', `No connection to ${where} lets this caller use it.`)
   }
   // Of `http://host` that stands for `https://host` only what is inside tells: bytes would go to another port.

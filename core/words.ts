@@ -10,7 +10,7 @@ export interface Principal {
   readonly projects: readonly string[]
   readonly admin: boolean
   readonly claims?: JsonObject
-  readonly via: 'key' | 'jwt' | 'session' | 'default' | 'local' | 'system'
+  readonly via: 'key' | 'certificate' | 'jwt' | 'session' | 'default' | 'local' | 'system'
 }
 
 /** A principal as it is kept. `managedBy` is the `name:` of the file that made it. */
@@ -22,6 +22,10 @@ export interface PrincipalRecord {
   readonly projects: readonly string[]
   readonly admin: boolean
   readonly disabled: boolean
+  /** For whom it may call: `user:*`, `user:ID`, `profile:NAME`. Never empty. */
+  readonly mayActFor?: readonly string[]
+  /** Unix ms of its last revocation: keys and certificates from before prove nothing. */
+  readonly revokedAt?: number
   readonly managedBy?: string
   readonly version: number
   /** Unix ms. */
@@ -41,11 +45,25 @@ export interface ProxyKeyRecord {
   readonly managedBy?: string
 }
 
-/** A caller as the data plane sees one: the principal and the key that was shown. */
+/** A client certificate that was shown with a connection, as far as it says who calls. Times are Unix ms. */
+export interface ShownCertificate {
+  /** The principal that it names; undefined where it does not hold, or names nobody. */
+  readonly id: string | undefined
+  readonly notBefore: number
+  readonly notAfter: number
+}
+
+/** A caller as the data plane sees one: the principal, and the key or certificate that was shown. */
 export interface Caller {
   readonly principal: Principal
-  /** Hex of the key's SHA-256; undefined for the default principal. */
+  /** Hex of the key's SHA-256; undefined for the default principal and for a certificate alone. */
   readonly keyHash?: string
+  /** Where it was shown without a key. */
+  readonly certificate?: ShownCertificate
+  /** For whom it may call; undefined: for itself only. */
+  readonly mayActFor?: readonly string[]
+  /** Who really calls, where it does so for `principal`. Key and certificate are its own. */
+  readonly actor?: Principal
   /** Unix ms. */
   readonly expiresAt?: number
   /** `$Api.Session_Id`: opaque, stable for a key, authenticates nothing. */

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { namedOf } from '../core/act-for.ts'
 import { LocumError } from '../core/errors.ts'
 import { type Explanation, explain } from '../core/explain.ts'
 import { compileRoute } from '../core/route.ts'
@@ -41,15 +42,20 @@ export const explainRequest = defineOperation({
       url: input.url,
       headers: (input.headers ?? []).map(([name, value]) => [name as string, value as string]),
       caller: callerOf(record),
+      named: async (id) => {
+        const user = await store.principal(as, id)
+        return user && !user.disabled ? namedOf(user, callerOf(user), await store.keys(as, id)) : null
+      },
       routes: connections.map((connection) => compileRoute(connection, methods)),
       bound: (connection, scopes) => store.bound(as, connection, scopes),
     })
   },
 })
 
-function callerOf({ id, kind, profile, email, projects, admin }: PrincipalRecord) {
+function callerOf({ id, kind, profile, email, projects, admin, mayActFor }: PrincipalRecord) {
   return {
     principal: { id, kind, profile, email, projects, admin, via: 'key' as const },
+    mayActFor: admin ? undefined : mayActFor,
     // Stands for the session of a call that is not made.
     sessionId: 'explained',
   }

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { about, closed, Kind, Label, Name, PrincipalId, ScopeText } from './schema.ts'
+import { ActForText, about, closed, Kind, Label, Name, PrincipalId, ScopeText } from './schema.ts'
 import { BodyEntry, PlaceholdersEntry, QueryEntry, SlotsEntry, texts } from './slot-schema.ts'
 
 /**
@@ -52,6 +52,13 @@ export const PrincipalEntry = closed(
       about(
         'Its proxy key (`lcm_…`). Without it there is none until `locum principal rotate-key`.',
         SecretSource,
+      ),
+    ),
+    mayActFor: Type.Optional(
+      about(
+        'The users for whom it may call, with `Locum-For: user:ID`: it is served with their credentials.',
+        Type.Array(ActForText),
+        { examples: [['user:*']] },
       ),
     ),
   },

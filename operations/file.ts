@@ -4,6 +4,7 @@ import { LocumError } from '../core/errors.ts'
 import { isProxyKey, proxyKeyHash } from '../core/proxy-key.ts'
 import type { JsonObject } from '../core/secret.ts'
 import type { Connection, Scope } from '../core/words.ts'
+import { actingProblem } from './acting.ts'
 import { fileError, type Path, type Problem, parseFile } from './document.ts'
 import { toConnection } from './file-connection.ts'
 import { readEgress } from './file-egress.ts'
@@ -20,6 +21,7 @@ export interface DesiredPrincipal {
   readonly email?: string
   readonly projects: readonly string[]
   readonly admin: boolean
+  readonly mayActFor?: readonly string[]
   /** Hex of its key's SHA-256, where the file gives one. */
   readonly keyHash?: string
 }
@@ -155,14 +157,12 @@ async function readPrincipals(value: FileValue, reading: Reading): Promise<Desir
       reading.problem([...path, 'key'], 'another principal in this file has the same key')
     }
     if (keyHash !== undefined) hashes.add(keyHash)
-    read.push({
-      path,
-      ...entry,
-      kind: entry.kind ?? 'user',
-      projects: entry.projects ?? [],
-      admin: entry.admin ?? false,
-      keyHash,
-    })
+    const admin = entry.admin ?? false
+    const mayActFor = entry.mayActFor?.length ? entry.mayActFor : undefined
+    const unfit = actingProblem({ admin, mayActFor })
+    if (unfit !== undefined) reading.problem([...path, 'mayActFor'], unfit)
+    const { kind = 'user', projects = [] } = entry
+    read.push({ path, ...entry, kind, projects, admin, mayActFor, keyHash })
   }
   return read
 }

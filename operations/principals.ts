@@ -1,9 +1,10 @@
 import Type from 'typebox'
 import { LocumError } from '../core/errors.ts'
 import type { PrincipalRecord } from '../core/words.ts'
+import { actingProblem, demandHolder } from './acting.ts'
 import { giveKey, suspendOwn, warnSuspended } from './keys.ts'
 import { administrators, type Context, defineOperation } from './operation.ts'
-import { closed, Duration, Kind, Label, nearest, PrincipalId } from './schema.ts'
+import { ActForText, closed, Duration, Kind, Label, nearest, PrincipalId } from './schema.ts'
 
 /** A principal with what is known of its keys. Times are Unix ms. */
 export interface PrincipalView extends PrincipalRecord {
@@ -52,6 +53,7 @@ export const addPrincipal = defineOperation({
     email: Type.Optional(Label),
     projects: Type.Optional(Type.Array(Label)),
     admin: Type.Optional(Type.Boolean()),
+    mayActFor: Type.Optional(Type.Array(ActForText)),
     ttl: Type.Optional(Duration),
   }),
   who: administrators,
@@ -63,15 +65,13 @@ export const addPrincipal = defineOperation({
         hint: `For a new key: locum principal rotate-key ${input.id}`,
       })
     }
-    const record = await store.putPrincipal(as, {
-      id: input.id,
-      kind: input.kind ?? 'user',
-      profile: input.profile,
-      email: input.email,
-      projects: input.projects ?? [],
-      admin: input.admin ?? false,
-      disabled: false,
-    })
+    const { id, kind = 'user', profile, email, projects = [], admin = false } = input
+    const mayActFor = input.mayActFor?.length ? input.mayActFor : undefined
+    const wanted = { id, kind, profile, email, projects, admin, mayActFor, disabled: false }
+    const unfit = actingProblem(wanted)
+    if (unfit !== undefined) throw new LocumError('bad_request', `\`mayActFor\`: ${unfit}.`)
+    demandHolder(as, wanted)
+    const record = await store.putPrincipal(as, wanted)
     return { id: record.id, ...(await giveKey(context, record.id, input.ttl)), suspended: [] }
   },
 })
@@ -106,9 +106,11 @@ export const rotatePrincipalKey = defineOperation({
   async run(context, { id, ttl }): Promise<GivenKey> {
     const { as, store } = context
     const record = await findPrincipal(context, id)
+    demandHolder(as, record)
     const removed = await store.removeKeys(as, id)
-    const own = as.id === id && as.via !== 'local'
-    const suspended = removed === 0 || own ? [] : await suspendOwn(context, record)
+    // Elsewhere than at the data folder a first key is no first proof: a user may have called by certificate.
+    const keeps = as.via === 'local' ? removed === 0 : as.id === id
+    const suspended = keeps ? [] : await suspendOwn(context, record)
     warnSuspended(context, id, suspended)
     return { id, ...(await giveKey(context, id, ttl)), suspended }
   },
@@ -133,14 +135,15 @@ export const enablePrincipal = switchPrincipal('enable', 'Take a disabled princi
 
 export const revokePrincipal = defineOperation({
   name: 'principal.revoke',
-  summary: 'Stop all keys of a principal; the principal stays',
+  summary: 'Stop all keys and certificates of a principal; the principal stays',
   input: One,
   who: administrators,
   subject: ({ id }) => id,
   async run(context, { id }): Promise<{ id: string; revoked: number; suspended: readonly string[] }> {
-    const record = await findPrincipal(context, id)
+    const { version, createdAt, ...record } = await findPrincipal(context, id)
     const revoked = await context.store.removeKeys(context.as, id)
-    const suspended = revoked === 0 ? [] : await suspendOwn(context, record)
+    await context.store.putPrincipal(context.as, { ...record, revokedAt: context.clock.now() })
+    const suspended = await suspendOwn(context, record)
     warnSuspended(context, id, suspended)
     return { id, revoked, suspended }
   },

@@ -8,6 +8,7 @@ import type {
   ProxyKeyRecord,
   Site,
 } from '../core/words.ts'
+import { demandHolder } from './acting.ts'
 import { audienceOf, enterCredential, uselessScope } from './credentials.ts'
 import { fileError, type Path, type Problem } from './document.ts'
 import type { DesiredConnection, DesiredCredential, DesiredPrincipal, FileContent } from './file.ts'
@@ -139,7 +140,7 @@ function planSite({ content, now, steps }: Planning): void {
 
 function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
   const { content, now, steps } = planning
-  const { path, keyHash, id, kind, profile, email, projects, admin } = desired
+  const { path, keyHash, id, kind, profile, email, projects, admin, mayActFor } = desired
   const found = now.principals.find((principal) => principal.id === id)
   if (!isOurs(planning, [...path, 'id'], found)) return
   const holder = now.keys.find(({ hash }) => hash === keyHash)
@@ -147,8 +148,8 @@ function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
     planning.problem([...path, 'key'], 'another principal has this key')
     return
   }
-  const wanted = { id, kind, profile, email, projects, admin, managedBy: content.name }
-  const record = { ...wanted, disabled: found?.disabled ?? false }
+  const wanted = { id, kind, profile, email, projects, admin, mayActFor, managedBy: content.name }
+  const record = { ...wanted, disabled: found?.disabled ?? false, revokedAt: found?.revokedAt }
   const keys = changedKeys(found, record)
   const stale = now.keys.filter(
     (key) => key.principal === id && key.managedBy === content.name && key.hash !== keyHash,
@@ -171,6 +172,7 @@ function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
     },
     async run(context) {
       const { as, store, clock } = context
+      if (newKey || keys.includes('mayActFor') || !found) demandHolder(as, record)
       await store.putPrincipal(as, record)
       for (const { hash } of stale) await store.removeKeys(as, id, hash)
       if (newKey) {

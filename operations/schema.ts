@@ -45,6 +45,12 @@ export const ScopeText = Type.String({
   expected: 'shared, profile:NAME or user:ID',
 })
 
+/** For whom a principal may call. */
+export const ActForText = Type.String({
+  pattern: '^(?:user:\\*|user:[A-Za-z0-9._@-]{1,128}|profile:[^\\u0000-\\u001f\\u007f]{1,128})$',
+  expected: 'user:*, user:ID or profile:NAME',
+})
+
 /** `90d`, `12h`, `30m`, `45s`, `2w`. */
 export const Duration = Type.String({
   pattern: '^[1-9][0-9]{0,5}[smhdw]$',

@@ -1,10 +1,10 @@
 import type { Clock } from '../core/clock.ts'
-import type { Directory } from '../core/directory.ts'
+import type { Directory, Named } from '../core/directory.ts'
 import { type Entrance, LocumError } from '../core/errors.ts'
 import { isProxyKey, proxyKeyHash } from '../core/proxy-key.ts'
-import type { Caller } from '../core/words.ts'
-import { inForce, type Session } from './room.ts'
-import type { Fields } from './wire/message.ts'
+import type { Caller, ShownCertificate } from '../core/words.ts'
+import { inForce, type Room, type Session } from './room.ts'
+import type { Fields, ServerExchange } from './wire/message.ts'
 
 /** The header in which a caller shows who they are. */
 export const CALLER_HEADER = {
@@ -14,29 +14,34 @@ export const CALLER_HEADER = {
 } as const
 
 /**
- * Who calls. Throws (or rejects with) caller_unauthenticated, which does not tell an unknown id from
- * a wrong key (R29), and store_unavailable.
+ * Who calls: by a key, by the client certificate of the connection, or else the default principal.
+ * Where a key and a certificate are shown they name the same principal. Throws (or rejects with)
+ * caller_unauthenticated, which does not tell an unknown id from a wrong key (R29), and
+ * store_unavailable.
  */
 export function identify(
-  directory: Directory,
-  clock: Clock,
-  session: Session,
+  { directory, clock }: Pick<Room, 'directory' | 'clock'>,
+  { head, session }: Pick<ServerExchange<Session>, 'head' | 'session'>,
   entrance: Entrance,
-  fields: Fields,
-  host: string | undefined,
 ): Caller | Promise<Caller> {
-  const { tunnel } = session
+  const { fields } = head
+  const { tunnel, certificate } = session
   if (tunnel) {
-    if (tunnel.keyHash === undefined) return defaultCaller(directory, session, fields, undefined)
-    return callerOfKey(directory, clock, entrance, tunnel.keyHash, undefined)
+    const { opener } = tunnel
+    if (opener.keyHash !== undefined)
+      return callerOfKey(directory, clock, entrance, opener.keyHash, undefined, undefined)
+    if (opener.certificate) return callerOfCertificate(directory, clock, entrance, opener.certificate, fields)
+    return defaultCaller(directory, session, fields, undefined)
   }
   const name = CALLER_HEADER[entrance]
   const at = fields.names.indexOf(name)
   // Whoever shows two keys does not say who they are.
   if (at >= 0 && fields.names.includes(name, at + 1)) throw unauthenticated(entrance)
-  const header = at < 0 ? undefined : (fields.values[at] as string)
-  if (header === undefined)
-    return defaultCaller(directory, session, fields, entrance === 'gateway' ? host : undefined, entrance)
+  if (at < 0) {
+    if (certificate) return callerOfCertificate(directory, clock, entrance, certificate, fields)
+    return defaultCaller(directory, session, fields, entrance === 'gateway' ? head.host : undefined, entrance)
+  }
+  const header = fields.values[at] as string
   let shown = session.shown
   if (shown?.header !== header) {
     const read = readHeader(header)
@@ -44,7 +49,7 @@ export function identify(
     shown = { header, keyHash: proxyKeyHash(read.key), id: read.id }
     session.shown = shown
   }
-  return callerOfKey(directory, clock, entrance, shown.keyHash, shown.id)
+  return callerOfKey(directory, clock, entrance, shown.keyHash, shown.id, certificate)
 }
 
 /** `Basic base64(id:key)` or `Bearer key`. Undefined where it is neither, or the key is no key. */
@@ -66,14 +71,47 @@ function callerOfKey(
   entrance: Entrance,
   keyHash: string,
   id: string | undefined,
+  certificate: ShownCertificate | undefined,
 ): Caller | Promise<Caller> {
   const judge = (caller: Caller | null): Caller => {
     if (!caller || !inForce(caller, clock.now()) || (id !== undefined && caller.principal.id !== id))
       throw unauthenticated(entrance)
+    // One that does not hold names nobody: it agrees with no key.
+    if (certificate !== undefined && certificate.id !== caller.principal.id) throw unauthenticated(entrance)
     return caller
   }
   const known = directory.caller(keyHash)
   return known === undefined ? directory.fetchCaller(keyHash).then(judge) : judge(known)
+}
+
+/**
+ * A browser shows a certificate by itself, to whatever page makes it call: so a certificate alone serves
+ * no browser's request, as the default principal does not (R21).
+ */
+function callerOfCertificate(
+  directory: Directory,
+  clock: Clock,
+  entrance: Entrance,
+  certificate: ShownCertificate,
+  fields: Fields,
+): Caller | Promise<Caller> {
+  const { id } = certificate
+  if (id === undefined || isFromBrowser(fields)) throw unauthenticated(entrance)
+  const judge = (named: Named | null): Caller => {
+    const caller = certifiedCaller(named, certificate)
+    if (!caller || !inForce(caller, clock.now())) throw unauthenticated(entrance)
+    return caller
+  }
+  const known = directory.named(id)
+  return known === undefined ? directory.fetchNamed(id).then(judge) : judge(known)
+}
+
+/** The holder of a certificate; null where there is none, or where it was revoked since the certificate was issued. */
+export function certifiedCaller(named: Named | null, certificate: ShownCertificate): Caller | null {
+  if (!named) return null
+  const { caller, revokedAt } = named
+  if (revokedAt !== undefined && certificate.notBefore <= revokedAt) return null
+  return { ...caller, certificate, expiresAt: certificate.notAfter }
 }
 
 /**

@@ -32,7 +32,9 @@ export function openTunnel(
   socket.once('close', () => clearTimeout(timer))
   const session = (more: Pick<TunnelSession, 'secure' | 'misnamed'>): Session => ({
     local: x.local,
-    tunnel: { target: x.target, keyHash: x.caller.keyHash, ...more },
+    gatewayOnly: false,
+    certificate: undefined,
+    tunnel: { target: x.target, opener: x.caller, ...more },
     shown: undefined,
   })
   const onerror = () => socket.destroy()

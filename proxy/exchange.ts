@@ -1,3 +1,4 @@
+import { askedFor } from '../core/act-for.ts'
 import type { Material, OpenRequest } from '../core/directory.ts'
 import { asLocumError, type Code, type Entrance, LocumError } from '../core/errors.ts'
 import type { Needles } from '../core/redact.ts'
@@ -5,6 +6,7 @@ import { StreamMask } from '../core/redact.ts'
 import type { Route } from '../core/route.ts'
 import type { Base, Candidate } from '../core/target.ts'
 import type { Caller } from '../core/words.ts'
+import { servedAs } from './acting.ts'
 import { isEventStream, isSearched, maskFields, maskHead, removeProxyFields } from './answer.ts'
 import { identify } from './caller.ts'
 import { Draft } from './draft.ts'
@@ -78,15 +80,24 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   run(): void {
     this.#x.onabort = () => this.#clientGone()
     try {
-      const { directory, clock } = this.#room
-      const { head, session } = this.#x
-      const caller = identify(directory, clock, session, this.#entrance, head.fields, head.host)
+      const caller = identify(this.#room, this.#x, this.#entrance)
       if (caller instanceof Promise)
-        caller.then(
-          (known) => this.#proceed(known),
-          (error) => this.#refuse(error),
-        )
-      else this.#proceed(caller)
+        caller.then((known) => this.#admit(known)).catch((error) => this.#refuse(error))
+      else this.#admit(caller)
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  /** From who calls to as whom they are served. */
+  #admit(caller: Caller): void {
+    try {
+      if (this.#over) return
+      this.#caller = caller
+      const served = servedAs(this.#room.directory, caller, this.#x)
+      if (served instanceof Promise)
+        served.then((known) => this.#proceed(known)).catch((error) => this.#refuse(error))
+      else this.#proceed(served)
     } catch (error) {
       this.#refuse(error)
     }
@@ -379,7 +390,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
         const ms = this.#room.clock.now() - this.#startedAt
         const outcome = { status: this.#status, code, masked: this.#masked, ms }
         recordOutcome(this.#room.audit, about, outcome)
-      } else if (code) recordRefusal(this.#room.audit, about, code)
+      } else if (code) recordRefusal(this.#room.audit, about, code, askedFor(this.#x.head.fields))
     } catch (error) {
       this.#room.onfault(error)
     }
@@ -388,7 +399,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   #about(): About {
     return {
       request: this.#id,
-      caller: this.#caller?.principal,
+      caller: this.#caller,
       entrance: this.#entrance,
       connection: this.#found?.route.connection.name,
       destination: this.#base?.shown?.origin ?? this.#candidate?.text,

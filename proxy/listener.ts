@@ -1,10 +1,12 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
+import { askedFor, FOR_HEADER, refuseActing } from '../core/act-for.ts'
 import { parseAuthority } from '../core/destination.ts'
 import { asLocumError, type Entrance, LocumError } from '../core/errors.ts'
 import { gatewayName, parseConnect } from '../core/target.ts'
 import { chooseTunnel } from '../core/tunnel.ts'
-import type { Caller, Principal } from '../core/words.ts'
+import type { Caller } from '../core/words.ts'
+import { servedAs } from './acting.ts'
 import { identify } from './caller.ts'
 import { openTunnel } from './connect.ts'
 import { Exchange } from './exchange.ts'
@@ -75,7 +77,13 @@ export class ProxyListener {
       (socket) => {
         this.#serve(
           socket,
-          { local: isLoopback(socket.localAddress), tunnel: undefined, shown: undefined },
+          {
+            local: isLoopback(socket.localAddress),
+            gatewayOnly: false,
+            certificate: undefined,
+            tunnel: undefined,
+            shown: undefined,
+          },
           undefined,
         )
       },
@@ -155,20 +163,24 @@ export class ProxyListener {
 
   #connect(x: ServerExchange<Session>): void {
     const { head, session } = x
-    let principal: Principal | undefined
+    let known: Caller | undefined
     const fail = (error: unknown) => {
       // The client went while it was looked at: there is nobody to refuse.
       if (error instanceof WireError && error.fault === 'closed') return
-      this.#refuse(x, 'connect', asLocumError(error), principal)
+      this.#refuse(x, 'connect', asLocumError(error), known)
     }
     const proceed = (caller: Caller) => {
-      principal = caller.principal
+      known = caller
       try {
+        if (caller.actor === undefined && head.fields.has(FOR_HEADER)) refuseActing()
         this.#room.directory.checkFresh()
         const target = parseConnect(head.target, head.host)
         const named = head.fields.get('locum-connection')
         const { directory, passesUnmatched } = this.#room
-        const way = chooseTunnel(directory, principal, target, { named, passesUnmatched })
+        const way = chooseTunnel(directory, caller, target, {
+          named,
+          passesUnmatched,
+        })
         if (way.kind !== 'open') {
           const permit = { caller, target, way, named }
           this.#pass(new Passage(this.#room, x, permit, (passage) => this.#passages.delete(passage)))
@@ -196,17 +208,20 @@ export class ProxyListener {
         fail(error)
       }
     }
+    const admit = (caller: Caller) => {
+      known = caller
+      try {
+        const served = servedAs(this.#room.directory, caller, x)
+        if (served instanceof Promise) served.then(proceed, fail)
+        else proceed(served)
+      } catch (error) {
+        fail(error)
+      }
+    }
     try {
-      const caller = identify(
-        this.#room.directory,
-        this.#room.clock,
-        session,
-        'connect',
-        head.fields,
-        head.host,
-      )
-      if (caller instanceof Promise) caller.then(proceed, fail)
-      else proceed(caller)
+      const caller = identify(this.#room, x, 'connect')
+      if (caller instanceof Promise) caller.then(admit, fail)
+      else admit(caller)
     } catch (error) {
       fail(error)
     }
@@ -230,7 +245,7 @@ export class ProxyListener {
     if (this.#closing) tunnel.socket.destroy()
   }
 
-  #refuse(x: ServerExchange<Session>, entrance: Entrance, error: LocumError, caller?: Principal): void {
+  #refuse(x: ServerExchange<Session>, entrance: Entrance, error: LocumError, caller?: Caller): void {
     if (error.code === 'internal') this.#room.onfault(error)
     this.#room.counts.refused++
     const refusal = refusalOf(error, entrance, { connect: x.head.method === 'CONNECT' })
@@ -248,6 +263,7 @@ export class ProxyListener {
           path: undefined,
         },
         error.code,
+        askedFor(x.head.fields),
       )
     } catch (failure) {
       this.#room.onfault(failure)

@@ -1,7 +1,9 @@
+import { servedFor } from '../core/act-for.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Directory } from '../core/directory.ts'
 import { asLocumError, type Code } from '../core/errors.ts'
 import type { Caller, Change, Principal } from '../core/words.ts'
+import { certifiedCaller } from './caller.ts'
 
 /** How often keys with an end date, and the age of what is known, are looked at, ms. */
 const SWEEP = 500
@@ -117,17 +119,18 @@ export class Live {
   /** Where the store does not answer, it is asked again: until then nobody is let go unjudged. */
   async #judgeCallers(): Promise<void> {
     this.#owed = false
-    const known = new Map<string, Promise<Caller | null>>()
+    const known = new Map<string, Promise<Caller | Code>>()
     for (const living of [...this.#all]) {
-      const { keyHash = '' } = living.caller
-      let asking = known.get(keyHash)
+      const name = nameOf(living.caller)
+      let asking = known.get(name)
       if (!asking) {
         asking = this.#callerNow(living.caller)
-        known.set(keyHash, asking)
+        known.set(name, asking)
       }
       try {
         const now = await asking
-        if (!stands(living, now)) living.cut('caller_unauthenticated')
+        if (typeof now === 'string') living.cut(now)
+        else if (!stands(living, now)) living.cut('caller_unauthenticated')
         else living.judged = now
       } catch (thrown) {
         this.#owed = true
@@ -137,14 +140,36 @@ export class Live {
     }
   }
 
-  async #callerNow({ keyHash }: Caller): Promise<Caller | null> {
-    return keyHash === undefined ? this.#directory.defaultCaller() : this.#directory.fetchCaller(keyHash)
+  /** The caller as it would be let in now, or why it would not. */
+  async #callerNow(before: Caller): Promise<Caller | Code> {
+    const shown = await this.#shownNow(before)
+    if (!shown) return 'caller_unauthenticated'
+    if (!before.actor) return shown
+    if (shown.principal.id !== before.actor.id) return 'caller_unauthenticated'
+    const named = await this.#directory.fetchNamed(before.principal.id)
+    try {
+      return servedFor(shown, named)
+    } catch (thrown) {
+      return asLocumError(thrown).code
+    }
+  }
+
+  async #shownNow({ keyHash, certificate }: Caller): Promise<Caller | null> {
+    if (keyHash !== undefined) return this.#directory.fetchCaller(keyHash)
+    if (certificate?.id === undefined) return this.#directory.defaultCaller()
+    return certifiedCaller(await this.#directory.fetchNamed(certificate.id), certificate)
   }
 }
 
+/** The same for callers who showed the same and call for the same. */
+function nameOf({ keyHash, certificate, actor, principal }: Caller): string {
+  const shown = keyHash ?? (certificate ? `${certificate.id} ${certificate.notBefore}` : '')
+  return `${shown}\n${actor ? principal.id : ''}`
+}
+
 /** Whether the caller is still who was let in; for what goes on for long, with the same rights. */
-function stands({ caller, connection }: Living, now: Caller | null): now is Caller {
+function stands({ caller, connection }: Living, now: Caller): boolean {
   const rights = ({ profile, projects }: Principal) => JSON.stringify([profile, projects])
-  if (now?.principal.id !== caller.principal.id) return false
+  if (now.principal.id !== caller.principal.id) return false
   return connection === undefined || rights(now.principal) === rights(caller.principal)
 }

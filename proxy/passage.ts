@@ -62,7 +62,7 @@ export class Passage implements Living {
     const { caller, target } = permit
     this.#about = {
       request: room.nextId(),
-      caller: caller.principal,
+      caller,
       entrance: 'connect',
       connection: this.connection,
       destination: `${target.host}:${target.port}`,
@@ -93,7 +93,10 @@ export class Passage implements Living {
     const { caller, target, named } = this.#permit
     const { directory, passesUnmatched } = this.#room
     try {
-      const way = chooseTunnel(directory, caller.principal, target, { named, passesUnmatched })
+      const way = chooseTunnel(directory, caller, target, {
+        named,
+        passesUnmatched,
+      })
       return way.kind === 'untouched'
         ? way.route.connection.name === this.connection
         : way.kind === 'unmatched' && this.connection === undefined

@@ -1,3 +1,4 @@
+import { FOR_HEADER, refuseActing } from '../core/act-for.ts'
 import type { Directory } from '../core/directory.ts'
 import { type Entrance, LocumError } from '../core/errors.ts'
 import { holdsProxyKey } from '../core/proxy-key.ts'
@@ -41,7 +42,7 @@ export function findRoute(
   entrance: Entrance,
 ): Found {
   const { head, session } = x
-  const named = takeOwnFields(head)
+  const named = takeOwnFields(head, caller)
   if (entrance === 'gateway') return findNamed(directory, caller, head)
   const { tunnel } = session
   if (tunnel?.misnamed) {
@@ -138,7 +139,7 @@ export function checkFilled(
 }
 
 /** Removes what speaks to Locum; gives the value of Locum-Connection. */
-function takeOwnFields(head: RequestHead): string | undefined {
+function takeOwnFields(head: RequestHead, caller: Caller): string | undefined {
   const { fields } = head
   let named: string | undefined
   for (let i = fields.names.length - 1; i >= 0; i--) {
@@ -146,7 +147,7 @@ function takeOwnFields(head: RequestHead): string | undefined {
     if (name === 'proxy-authorization') fields.removeAt(i)
     else if (name.startsWith('locum-') || name.startsWith('locum_')) {
       // Served as themselves, they would use the wrong person's credential.
-      if (name === 'locum-for') throw new LocumError('not_allowed', 'This caller may not act for others.')
+      if (name === FOR_HEADER && caller.actor === undefined) refuseActing()
       if (name === 'locum-connection') named = fields.values[i]
       fields.removeAt(i)
     } else if (holdsProxyKey(fields.values[i] as string)) throw misplacedKey(`the header \`${name}\``)

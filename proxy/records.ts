@@ -2,7 +2,7 @@ import type { Audit } from '../core/audit.ts'
 import type { Material } from '../core/directory.ts'
 import type { Code, Entrance, LocumError } from '../core/errors.ts'
 import { pathOnly } from '../core/target.ts'
-import type { Principal } from '../core/words.ts'
+import type { Caller } from '../core/words.ts'
 
 /** The status in the audit of a request whose client went before an answer began. */
 const CLIENT_GONE = 499
@@ -10,12 +10,22 @@ const CLIENT_GONE = 499
 /** What the audit says of any request. */
 export interface About {
   readonly request: string
-  readonly caller: Principal | undefined
+  readonly caller: Caller | undefined
   readonly entrance: Entrance
   readonly connection: string | undefined
   readonly destination: string | undefined
   readonly method: string
   readonly path: string | undefined
+}
+
+/** Who really called. */
+function callerOf({ caller }: About) {
+  return caller?.actor ?? caller?.principal
+}
+
+/** For whom, where that is another. */
+function servedOf({ caller }: About): string | undefined {
+  return caller?.actor && caller.principal.id
 }
 
 /** Before a byte leaves: `then` goes on, unless it is told of an error. */
@@ -30,12 +40,14 @@ export function recordUse(
   },
   then: (error: LocumError | undefined) => void,
 ): void {
+  const caller = callerOf(about)
   audit.recordThen(
     {
       event: 'use',
       request: about.request,
-      caller: about.caller?.id ?? '',
-      via: about.caller?.via ?? '',
+      caller: caller?.id ?? '',
+      for: servedOf(about),
+      via: caller?.via ?? '',
       entrance: about.entrance,
       connection: about.connection ?? '',
       destination: about.destination ?? '',
@@ -76,11 +88,13 @@ export function recordOutcome(
   })
 }
 
-export function recordRefusal(audit: Audit, about: About, code: Code): void {
+/** `asked`: for whom the request asked, where it was refused before that was known to be allowed. */
+export function recordRefusal(audit: Audit, about: About, code: Code, asked?: string): void {
   audit.recordSoon({
     event: 'refused',
     request: about.request,
-    caller: about.caller?.id,
+    caller: callerOf(about)?.id,
+    for: servedOf(about) ?? asked,
     entrance: about.entrance,
     connection: about.connection,
     destination: about.destination,

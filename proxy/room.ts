@@ -2,7 +2,7 @@ import type { Audit } from '../core/audit.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Broker, Directory } from '../core/directory.ts'
 import type { TunnelTarget } from '../core/target.ts'
-import type { Caller } from '../core/words.ts'
+import type { Caller, ShownCertificate } from '../core/words.ts'
 import type { Live } from './live.ts'
 import type { Upstreams } from './upstreams/upstreams.ts'
 
@@ -38,8 +38,12 @@ export interface Counts {
 
 /** What a listener keeps for one client connection. */
 export interface Session {
-  /** The listener's own address: a loopback or unix socket, where the default principal may serve. */
+  /** It came by a unix socket, or by loopback to a listener that is nowhere else: the default principal may serve. */
   readonly local: boolean
+  /** It came to an address that is for the gateway alone. */
+  readonly gatewayOnly: boolean
+  /** What the client showed in the TLS handshake with Locum itself. */
+  readonly certificate: ShownCertificate | undefined
   /** Set inside a CONNECT tunnel. */
   readonly tunnel: TunnelSession | undefined
   /** The caller of the last request on this connection, so that the same header is not hashed again. */
@@ -52,8 +56,8 @@ export interface TunnelSession {
   readonly secure: boolean
   /** The TLS server name was another host's: every request is an authority_mismatch. */
   readonly misnamed: boolean
-  /** The key that was shown with CONNECT; undefined: the default principal. */
-  readonly keyHash: string | undefined
+  /** Who came with CONNECT, and for whom: looked at anew for each request. */
+  readonly opener: Caller
 }
 
 /** Whether the caller's key is still in force at this moment. */

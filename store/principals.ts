@@ -53,6 +53,8 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
           managed_by: column(record.managedBy),
           version: (before?.version ?? 0) + 1,
           created_at: before?.created_at ?? clock.now(),
+          may_act_for: record.mayActFor === undefined ? null : JSON.stringify(record.mayActFor),
+          revoked_at: column(record.revokedAt),
         })
         if (before) await db.updateTable('principals').set(row).where('id', '=', row.id).execute()
         else await db.insertInto('principals').values(row).execute()
@@ -154,6 +156,8 @@ function parsePrincipal(row: PrincipalRow): PrincipalRecord {
     projects: parse<string[]>(row.projects),
     admin: row.admin === 1,
     disabled: row.disabled === 1,
+    ...(row.may_act_for === null ? {} : { mayActFor: parse<string[]>(row.may_act_for) }),
+    ...member('revokedAt', row.revoked_at),
     ...member('managedBy', row.managed_by),
     version: row.version,
     createdAt: row.created_at,

@@ -47,6 +47,8 @@ export interface PrincipalRow {
   managed_by: string | null
   version: number
   created_at: number
+  may_act_for: string | null
+  revoked_at: number | null
   stamp: string
 }
 

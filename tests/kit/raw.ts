@@ -293,3 +293,14 @@ export async function eventually(holds: () => boolean, what: string, ms = 5000):
     await new Promise((resolve) => setImmediate(resolve))
   }
 }
+
+/** CONNECT with these header lines; the answer is the caller's to read. */
+export async function sendConnect(
+  t: Teardown,
+  port: number,
+  authority: string,
+  lines: string,
+): Promise<RawClient> {
+  const client = await dial(t, port)
+  return client.send(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${lines}\r\n`)
+}

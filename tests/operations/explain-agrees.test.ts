@@ -12,6 +12,7 @@ principals:
   - { id: bob, profile: sales }
   - { id: cyd }
   - { id: dan, profile: ops }
+  - { id: desk, kind: service, mayActFor: ["user:ada", "profile:ops"] }
 connections:
   - name: api
     destinations: [https://api.localhost:1, "https://*.api.localhost:1"]
@@ -105,6 +106,12 @@ const HEADERS: readonly (readonly string[])[] = [
   ['Locum-Other: {{$Auth.API_Key}}'],
 ]
 
+/** What a caller says of whom it calls for, with a slot that draws on their credential. */
+const FOR = ['user:ada', 'user:dan', 'user:bob', 'user:nobody', 'user:desk', 'ada'].map((whom) => [
+  `Locum-For: ${whom}`,
+  'X-Api-Key: {{$Auth.API_Key}}',
+])
+
 /** Status and code of what Locum answers to a request of its own. */
 function ask(port: number, lines: readonly string[]): Promise<{ status: number; code: string }> {
   return new Promise((resolve, reject) => {
@@ -156,11 +163,11 @@ t.test('what is explained is what happens', async (t) => {
   }
   const differences: string[] = []
   let compared = 0
-  const all = async (methods: readonly string[], callers: readonly string[]) => {
+  const all = async (methods: readonly string[], callers: readonly string[], lists = HEADERS) => {
     for (const method of methods)
       for (const url of URLS)
         for (const as of callers)
-          for (const headers of HEADERS) {
+          for (const headers of lists) {
             const difference = await compare(method, url, as, headers)
             compared++
             if (difference) differences.push(difference)
@@ -177,6 +184,7 @@ t.test('what is explained is what happens', async (t) => {
       }
     }
   }
+  await all(['GET'], ['desk', 'ada'], FOR)
   await site.run(disableCredential, { id: own?.id })
   // In force within a second: until it is, Ada's own key still serves.
   const slot = ['X-Api-Key: {{$Auth.API_Key}}']
@@ -187,5 +195,5 @@ t.test('what is explained is what happens', async (t) => {
   ) {}
   await all(['GET'], ['ada'])
   t.same(differences, [])
-  t.equal(compared, 6 * URLS.length * HEADERS.length)
+  t.equal(compared, (6 * HEADERS.length + 2 * FOR.length) * URLS.length)
 })

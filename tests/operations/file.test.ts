@@ -39,11 +39,18 @@ const CASES: readonly (readonly [title: string, text: string, at: string, key: s
     /user or service/,
   ],
   [
-    'mayActFor, which comes later',
-    'principals: [{ id: a, mayActFor: [] }]\n',
-    '1:23',
+    'whom nobody can act for',
+    'principals: [{ id: a, mayActFor: ["service:b"] }]\n',
+    '1:35',
+    'principals[0].mayActFor[0]',
+    /expected user:\*, user:ID or profile:NAME/,
+  ],
+  [
+    'an administrator who acts for users',
+    'principals: [{ id: a, admin: true, mayActFor: ["user:*"] }]\n',
+    '1:47',
     'principals[0].mayActFor',
-    /unknown/,
+    /administrator never acts/,
   ],
   ['a principal twice', 'principals: [{ id: a }, { id: a }]\n', '1:31', 'principals[1].id', /twice/],
   [
