@@ -7,9 +7,10 @@ import { StoreDirectory } from './broker/directory.ts'
 import { openAuthority } from './certs/authority.ts'
 import { followAuthority } from './certs/following.ts'
 import { type Clock, systemClock } from './core/clock.ts'
-import { parseAuthority } from './core/destination.ts'
 import type { Egress } from './core/egress.ts'
 import { LocumError } from './core/errors.ts'
+import { checkOpenness, type ListenSpec, parseListenAddress, type TlsFiles } from './core/listen.ts'
+import type { Bound } from './listeners/bind.ts'
 import { ProxyListener } from './proxy/listener.ts'
 import { Live } from './proxy/live.ts'
 import type { Room } from './proxy/room.ts'
@@ -25,13 +26,26 @@ import { VERSION } from './version.ts'
 /** How long running requests may take to end when Locum stops, ms. */
 export const GRACE = 30_000
 
+/** An address as people write it: `HOST:PORT` (port 0 takes any) or `unix:/path`; with TLS where it says so. */
+export type ListenText = string | { readonly address: string; readonly tls?: TlsFiles }
+
+export interface Listen {
+  readonly proxy: ListenText
+  readonly console: ListenText
+  /** For the gateway alone, which the proxy's address serves as well. */
+  readonly gateway?: ListenText
+  /** For the console's public pages alone. */
+  readonly public?: ListenText
+  /** The network is trusted: an address may be open to it without TLS. */
+  readonly allowPlaintextListener?: boolean
+}
+
 export interface StartConfig {
   /** The data folder. */
   readonly data: string
   /** An open store of that folder; else it is opened, and closed at the end. */
   readonly store?: OpenStore
-  /** `HOST:PORT` each; port 0 takes any. */
-  readonly listen: { readonly proxy: string; readonly console: string }
+  readonly listen: Listen
   readonly identity?: { readonly default?: string }
   /** The parent proxy that everything leaves by. */
   readonly egress?: Egress
@@ -51,8 +65,11 @@ export interface StartConfig {
 }
 
 export interface Running {
+  /** `http://HOST:PORT`, `https://HOST:PORT` or `unix:/path`; so the others. */
   readonly proxyUrl: string
   readonly consoleUrl: string
+  readonly gatewayUrl: string | undefined
+  readonly publicUrl: string | undefined
   readonly room: Room
   /** Stops taking new work and lets what is under way end within `grace` ms (30 s unless told). */
   close(grace?: number): Promise<void>
@@ -60,14 +77,14 @@ export interface Running {
 
 /**
  * Starts a Locum: the only place that sees every room. Throws bad_request for an address that is
- * none or is not loopback, store_unavailable, internal; and the socket's own error where a port is in use.
+ * none, or is open to the network without TLS, and for TLS files of no use; store_unavailable, internal;
+ * and the socket's own error where a port is in use.
  */
 export async function start(config: StartConfig): Promise<Running> {
   const clock = config.clock ?? systemClock
   const log = config.log ?? (() => {})
   const onfault = (error: unknown) => log(faultLine(error))
-  const proxyAddress = readAddress(config.listen.proxy, 'proxy')
-  const consoleAddress = readAddress(config.listen.console, 'console')
+  const listen = readListen(config.listen)
   const opened =
     config.store ??
     (await openStore({
@@ -131,8 +148,10 @@ export async function start(config: StartConfig): Promise<Running> {
       onfault,
     }
     const { url: siteUrl } = await store.site()
-    const consoleListener = await serveConsole({
-      address: `${consoleAddress.host}:${consoleAddress.port}`,
+    const pages = {
+      allowPlaintext: listen.allowPlaintext,
+      clock,
+      onfault,
       checks: {
         store: async () => {
           await store.head()
@@ -150,17 +169,34 @@ export async function start(config: StartConfig): Promise<Running> {
       },
       prove: config.prove,
       siteUrl,
-    })
-    closers.push(() => consoleListener.close())
+    }
+    const stands = <T extends Bound>(bound: T): T => {
+      if (bound.tcp) listeners.push(bound.tcp)
+      return bound
+    }
+    const serve = async (at: ListenSpec, which: 'console' | 'public') => {
+      const listener = stands(await serveConsole({ ...pages, at, pages: which }))
+      closers.push(() => listener.close())
+      return listener.url
+    }
+    const consoleUrl = await serve(listen.console, 'console')
+    const publicUrl = listen.public && (await serve(listen.public, 'public'))
     const proxy = new ProxyListener(room, (host) => authority.leafFor(host), limits)
-    const bound = await proxy.listen(bare(proxyAddress.host), proxyAddress.port)
     closers.push(() => proxy.close(0))
-    listeners.push(bound, addressOfUrl(consoleListener.url))
+    const { allowPlaintext } = listen
+    const bound = stands(await proxy.open(listen.proxy, { which: 'listen.proxy', allowPlaintext }))
+    const gateway =
+      listen.gateway &&
+      stands(await proxy.open(listen.gateway, { which: 'listen.gateway', allowPlaintext, gatewayOnly: true }))
+    if (config.identity?.default !== undefined && !bound.local)
+      log(`identity.default serves nobody at ${bound.url}: it needs a loopback address or a Unix socket`)
     audit.record({ event: 'start', version: VERSION, node: process.version })
     let closing: Promise<void> | undefined
     return {
-      proxyUrl: `http://${proxyAddress.host}:${bound.port}`,
-      consoleUrl: consoleListener.url,
+      proxyUrl: bound.url,
+      consoleUrl,
+      gatewayUrl: gateway?.url,
+      publicUrl,
       room,
       close: (grace = GRACE) => {
         closing ??= proxy.close(grace).then(async () => {
@@ -179,35 +215,23 @@ export async function start(config: StartConfig): Promise<Running> {
 /** Sealed and opened to see that the keys are there; it is kept nowhere. */
 const PROBE = { table: 'probe', row: 'ready', field: 'value', version: 1, owner: 'site', audience: [] }
 
-/** Without TLS a listener stands on loopback only: keys would be read on the way. */
-function readAddress(text: string, which: string): { host: string; port: number } {
-  const match = /^(.*):(\d{1,5})$/.exec(text)
-  const parsed = match && parseAuthority(match[1] as string)
-  const port = Number(match?.[2])
-  if (!parsed || port > 65_535) {
-    throw new LocumError('bad_request', `\`${text}\` is not an address for listen.${which}.`, {
-      hint: 'Write HOST:PORT, as in 127.0.0.1:8080.',
-    })
+/** Everything is judged before anything is opened. Throws bad_request. */
+function readListen(listen: Listen) {
+  const allowPlaintext = listen.allowPlaintextListener ?? false
+  const read = (written: ListenText, key: string): ListenSpec => {
+    const which = `listen.${key}`
+    const { address, tls } = typeof written === 'string' ? { address: written } : written
+    const spec: ListenSpec = { address: parseListenAddress(address, which), tls }
+    checkOpenness(spec, which, allowPlaintext)
+    return spec
   }
-  if (!/^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(parsed.host)) {
-    throw new LocumError(
-      'bad_request',
-      `listen.${which} is ${text}: without TLS it can only be a loopback address.`,
-      {
-        hint: 'Use 127.0.0.1, or [::1].',
-      },
-    )
+  return {
+    proxy: read(listen.proxy, 'proxy'),
+    console: read(listen.console, 'console'),
+    gateway: listen.gateway === undefined ? undefined : read(listen.gateway, 'gateway'),
+    public: listen.public === undefined ? undefined : read(listen.public, 'public'),
+    allowPlaintext,
   }
-  return { host: parsed.host, port }
-}
-
-function bare(host: string): string {
-  return host.startsWith('[') ? host.slice(1, -1) : host
-}
-
-function addressOfUrl(text: string): { address: string; port: number } {
-  const { hostname, port } = new URL(text)
-  return { address: bare(hostname), port: Number(port) }
 }
 
 /**

@@ -1,14 +1,24 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import { canonicalHost, parseAuthority } from '../core/destination.ts'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { Socket } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
+import type { Clock } from '../core/clock.ts'
+import { parseAuthority } from '../core/destination.ts'
 import { asLocumError, CODES, type Code } from '../core/errors.ts'
+import type { ListenSpec } from '../core/listen.ts'
+import { type Bound, bind } from '../listeners/bind.ts'
+import { openTls } from '../listeners/tls.ts'
 
 /** Something that must hold before work is taken: rejects with why it does not. */
 export type Check = () => void | Promise<void>
 
 export interface ConsoleOptions {
-  /** `HOST:PORT`, an IPv6 host in brackets; port 0 takes any. */
-  readonly address: string
+  readonly at: ListenSpec
+  readonly allowPlaintext?: boolean
+  /** `public` serves only the pages that are open to people who are no administrators. */
+  readonly pages?: 'console' | 'public'
+  readonly clock: Clock
+  readonly onfault: (error: unknown) => void
   readonly checks: Readonly<Record<string, Check>>
   /** The CA's certificate. */
   readonly caPem: string
@@ -18,8 +28,7 @@ export interface ConsoleOptions {
   readonly siteUrl?: string
 }
 
-export interface ConsoleListener {
-  readonly url: string
+export interface ConsoleListener extends Bound {
   /** Ends idle connections at once and the others with their answer. */
   close(): Promise<void>
 }
@@ -32,6 +41,11 @@ const REQUEST_TIMEOUT = 15_000
 const IDLE_TIMEOUT = 5_000
 /** Bytes of a head. */
 const LARGEST_HEAD = 16 * 1024
+const BOUNDS = {
+  maxHeaderSize: LARGEST_HEAD,
+  headersTimeout: HEAD_TIMEOUT,
+  requestTimeout: REQUEST_TIMEOUT,
+} as const
 /** ms that a check may take before it counts as failed. */
 const CHECK_TIMEOUT = 2_000
 
@@ -55,50 +69,76 @@ interface Answer {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** What a path answers. One entry here is one page. */
+interface Page {
+  /** On the address for the public too. */
+  readonly isPublic: boolean
+  answer(options: ConsoleOptions, url: string): Answer | Promise<Answer>
+}
+
+const PAGES: ReadonlyMap<string, Page> = new Map<string, Page>([
+  [
+    '/healthz',
+    {
+      isPublic: true,
+      answer({ prove }, url) {
+        const challenge = CHALLENGE.exec(url)?.[1]
+        const proof = challenge === undefined ? undefined : prove?.(challenge)
+        const headers: Record<string, string> = proof === undefined ? {} : { 'Locum-Proof': proof }
+        return { status: 200, type: 'text/plain; charset=utf-8', body: 'ok\n', headers }
+      },
+    },
+  ],
+  ['/readyz', { isPublic: false, answer: ({ checks }) => readiness(checks) }],
+  [
+    '/ca.pem',
+    {
+      isPublic: false,
+      answer: ({ caPem }) => ({
+        status: 200,
+        type: 'application/x-pem-file',
+        body: caPem,
+        headers: { 'Content-Disposition': 'attachment; filename="locum-ca.pem"' },
+      }),
+    },
+  ],
+])
+
 /**
- * The console listener: `/healthz`, `/readyz`, `/ca.pem`. Refuses what came through a proxy, and a
- * `Host` that is not its own (R21), so that no name an attacker controls can be made to point here.
- * Rejects with the socket's own error where the address is taken.
+ * The console listener: `/healthz`, `/readyz`, `/ca.pem`; and that for the public, with those of its
+ * pages that are. Refuses what came through a proxy, and a `Host` that is not its own (R21), so that no
+ * name an attacker controls can be made to point here. With a CA of clients it lets in whoever shows a
+ * certificate of it, and nobody else. Rejects with bad_request, and with the socket's own error where
+ * the address is taken.
  */
 export async function serveConsole(options: ConsoleOptions): Promise<ConsoleListener> {
-  const { host, port } = readAddress(options.address)
-  const names = new Set(['localhost', host])
-  if (options.siteUrl !== undefined) names.add(new URL(options.siteUrl).hostname)
-  const server = createServer(
-    { maxHeaderSize: LARGEST_HEAD, headersTimeout: HEAD_TIMEOUT, requestTimeout: REQUEST_TIMEOUT },
-    (request, response) => {
-      request.resume()
-      void answer(request, options, names).then((given) => send(request, response, given))
-    },
-  )
+  const { at, clock, onfault, siteUrl } = options
+  const which = `listen.${options.pages ?? 'console'}`
+  const names = new Set(['localhost'])
+  if (at.address.kind === 'tcp') names.add(at.address.host)
+  if (siteUrl !== undefined) names.add(new URL(siteUrl).hostname)
+  const tls = at.tls && (await openTls(at.tls, { clients: 'required', clock, onfault }))
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
+    request.resume()
+    void answer(request, options, names).then((given) => send(request, response, given))
+  }
+  const server = tls ? createTlsServer({ ...tls.options, ...BOUNDS }, handle) : createServer(BOUNDS, handle)
   server.keepAliveTimeout = IDLE_TIMEOUT
   server.on('clientError', (_, socket) => refuseUnreadable(socket as Socket))
   server.on('connect', (_, socket) => refuseUnreadable(socket as Socket))
   server.on('upgrade', (_, socket) => refuseUnreadable(socket as Socket))
-  await listen(server, host.replace(/^\[|\]$/g, ''), port)
+  const bound = await bind(server, at, { which, allowPlaintext: options.allowPlaintext ?? false })
+  server.on('error', onfault)
+  const attended = server instanceof TlsServer ? tls?.attend(server) : undefined
   return {
-    url: `http://${host}:${(server.address() as AddressInfo).port}`,
+    ...bound,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
+        attended?.dropHandshakes()
         server.closeIdleConnections()
       }),
   }
-}
-
-function readAddress(text: string): { host: string; port: number } {
-  const at = text.lastIndexOf(':')
-  return { host: canonicalHost(text.slice(0, at)) ?? text.slice(0, at), port: Number(text.slice(at + 1)) }
-}
-
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host, port }, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
 }
 
 async function answer(
@@ -108,18 +148,8 @@ async function answer(
 ): Promise<Answer> {
   const refused = refuse(request, names)
   if (refused) return refused
-  const path = pathOf(request)
-  if (path === '/healthz') {
-    const challenge = CHALLENGE.exec(request.url ?? '')?.[1]
-    const proof = challenge === undefined ? undefined : options.prove?.(challenge)
-    const headers: Record<string, string> = proof === undefined ? {} : { 'Locum-Proof': proof }
-    return { status: 200, type: 'text/plain; charset=utf-8', body: 'ok\n', headers }
-  }
-  if (path === '/readyz') return readiness(options.checks)
-  if (path === '/ca.pem') {
-    const headers = { 'Content-Disposition': 'attachment; filename="locum-ca.pem"' }
-    return { status: 200, type: 'application/x-pem-file', body: options.caPem, headers }
-  }
+  const page = PAGES.get(pathOf(request))
+  if (page && (page.isPublic || options.pages !== 'public')) return page.answer(options, request.url ?? '')
   return problem(404, 'Not found', 'There is nothing at this address.')
 }
 

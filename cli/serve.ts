@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { destinationText } from '../core/destination.ts'
 import { LocumError } from '../core/errors.ts'
+import type { TlsFiles } from '../core/listen.ts'
 import type { Connection } from '../core/words.ts'
 import { LOCAL } from '../core/words.ts'
 import type { Running } from '../main.ts'
@@ -33,8 +34,14 @@ const GRACE = 30
 export function serveCommand(terminal: Terminal): Command {
   return new Command('serve')
     .option('--config <file>', 'apply this YAML or JSON file first')
-    .option('--proxy <host:port>', `where clients send their requests (default: ${PROXY})`)
-    .option('--console <host:port>', `where health and the CA's certificate are (default: ${CONSOLE})`)
+    .option(
+      '--proxy <address>',
+      `where clients send their requests: host:port or unix:/path (default: ${PROXY})`,
+    )
+    .option(
+      '--console <address>',
+      `where health and the CA's certificate are, likewise (default: ${CONSOLE})`,
+    )
     .option(
       '--grace <seconds>',
       'how long running requests may take to end when told to stop',
@@ -80,7 +87,8 @@ async function serve(
     await sign.put(running)
     const given = await giveFirstKey(terminal, session)
     const connections = await session.site.store.connections(LOCAL)
-    const started = { proxy: running.proxyUrl, console: running.consoleUrl, data: session.site.data }
+    const { proxyUrl: proxy, consoleUrl, gatewayUrl: gateway, publicUrl } = running
+    const started = { proxy, console: consoleUrl, gateway, public: publicUrl, data: session.site.data }
     if (options.json) terminal.write(json({ ...started, ...given }))
     else terminal.write(welcome(running, session.site.data, given, connections))
     await stopped
@@ -110,9 +118,20 @@ async function startOn(
   sign: ServerSign,
 ): Promise<Running> {
   const { start } = await import('../main.ts')
+  const { listen: written } = content ?? {}
+  // An option moves a listener; TLS that the file gives it stays.
+  const moved = (
+    address: string | undefined,
+    usual: string,
+    entry?: { address: string; tls?: TlsFiles },
+  ) => ({
+    address: address ?? entry?.address ?? usual,
+    tls: entry?.tls,
+  })
   const listen = {
-    proxy: options.proxy ?? content?.listen.proxy ?? PROXY,
-    console: options.console ?? content?.listen.console ?? CONSOLE,
+    ...written,
+    proxy: moved(options.proxy, PROXY, written?.proxy),
+    console: moved(options.console, CONSOLE, written?.console),
   }
   const prove = (challenge: string) => sign.prove(challenge)
   try {
@@ -166,7 +185,7 @@ async function giveFirstKey(terminal: Terminal, { site, run }: Session): Promise
 }
 
 function welcome(
-  { proxyUrl, consoleUrl }: Running,
+  { proxyUrl, consoleUrl, gatewayUrl, publicUrl }: Running,
   data: string,
   { adminKey, adminKeyFile }: FirstKey,
   connections: readonly Connection[],
@@ -177,8 +196,12 @@ function welcome(
   const lines = [
     `Locum serves ${data}`,
     '',
-    `  proxy    ${proxyUrl}   HTTP_PROXY and HTTPS_PROXY; apps with a base URL: ${proxyUrl}/c/NAME/`,
+    `  proxy    ${proxyUrl}   ${proxyUrl.startsWith('unix:') ? '' : 'HTTP_PROXY and HTTPS_PROXY; '}apps with a base URL: ${baseUrl(proxyUrl)}/c/NAME/`,
+    ...(gatewayUrl === undefined
+      ? []
+      : [`  gateway  ${gatewayUrl}   ${baseUrl(gatewayUrl)}/c/NAME/ and nothing else`]),
     `  console  ${consoleUrl}   /healthz /readyz /ca.pem`,
+    ...(publicUrl === undefined ? [] : [`  public   ${publicUrl}   /healthz`]),
     '',
   ]
   if (adminKey !== undefined)
@@ -191,10 +214,26 @@ function welcome(
       reached.scheme === 'https' ? 'Try it (to the upstream it is https all the same):' : 'Try it:',
       '',
     )
-    lines.push(`  curl --proxy ${proxyUrl} --proxy-user "admin:${key}" ${url}/`)
+    lines.push(`  ${curlThrough(proxyUrl, key, `${url}/`)}`)
   } else {
     lines.push('There are no connections yet: locum apply -f FILE adds them. Is it alive?', '')
-    lines.push(`  curl ${consoleUrl}/healthz`)
+    lines.push(`  curl ${socketOption(consoleUrl)}${baseUrl(consoleUrl)}/healthz`)
   }
   return `${lines.join('\n')}\n\n`
+}
+
+/** What stands before a path. A client of a Unix socket names any host; this one is a loopback name. */
+function baseUrl(url: string): string {
+  return url.startsWith('unix:') ? 'http://localhost' : url
+}
+
+function socketOption(url: string): string {
+  return url.startsWith('unix:') ? `--unix-socket '${url.slice('unix:'.length)}' ` : ''
+}
+
+/** curl knows no proxy on a Unix socket, but it sends what it is told to. */
+function curlThrough(proxyUrl: string, key: string, url: string): string {
+  if (!proxyUrl.startsWith('unix:')) return `curl --proxy ${proxyUrl} --proxy-user "admin:${key}" ${url}`
+  const header = `Proxy-Authorization: Bearer ${key}`
+  return `curl ${socketOption(proxyUrl)}--header "${header}" --request-target ${url} ${url}`
 }

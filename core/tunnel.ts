@@ -20,10 +20,10 @@ const UNMATCHED_PORT = 443
 /**
  * Permits a CONNECT: the port of a declared destination that this caller may use, so that no leaf is
  * minted for anything else (R16, R18); or, where `passesUnmatched`, port 443 of a host that is declared
- * nowhere. `named` is the client's `Locum-Connection`. Whoever may act for
- * others is judged with each request inside, which says for whom; what passes untouched is the caller's own.
- * Throws connection_not_found, not_allowed,
- * connection_ambiguous where the connections that the caller may use do not agree.
+ * nowhere. `named` is the client's `Locum-Connection`. Whoever may act for others is judged with each
+ * request inside, which says for whom; what passes untouched is the caller's own. Throws
+ * connection_not_found, not_allowed, connection_ambiguous where the connections that the caller may use
+ * do not agree.
  */
 export function chooseTunnel(
   directory: Pick<Directory, 'routesTo' | 'declaresHost'>,

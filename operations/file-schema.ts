@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { ListenSection } from './listen-schema.ts'
 import { ActForText, about, closed, Kind, Label, Name, PrincipalId, ScopeText } from './schema.ts'
 import { BodyEntry, PlaceholdersEntry, QueryEntry, SlotsEntry, texts } from './slot-schema.ts'
 
@@ -26,11 +27,6 @@ export const SecretSource = Type.Union([
     ),
   }),
 ])
-
-const ListenAddress = Type.String({
-  pattern: '^(?:[A-Za-z0-9.-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}$',
-  expected: 'HOST:PORT, such as 127.0.0.1:8080',
-})
 
 export const PrincipalEntry = closed(
   {
@@ -249,23 +245,7 @@ export const FileSchema = closed(
         }),
       ),
     ),
-    listen: Type.Optional(
-      about(
-        'Where `locum serve` listens.',
-        closed({
-          proxy: Type.Optional(
-            about('The address that clients use as their proxy, and of the gateway.', ListenAddress, {
-              default: '127.0.0.1:8080',
-            }),
-          ),
-          console: Type.Optional(
-            about('The address of health, readiness and the CA certificate.', ListenAddress, {
-              default: '127.0.0.1:8081',
-            }),
-          ),
-        }),
-      ),
-    ),
+    listen: Type.Optional(about('Where `locum serve` listens.', ListenSection)),
     identity: Type.Optional(
       about(
         'Who callers are.',

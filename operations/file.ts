@@ -8,6 +8,7 @@ import { actingProblem } from './acting.ts'
 import { fileError, type Path, type Problem, parseFile } from './document.ts'
 import { toConnection } from './file-connection.ts'
 import { readEgress } from './file-egress.ts'
+import { type DesiredListeners, readListeners } from './file-listen.ts'
 import { type CredentialEntry, FileSchema, type FileValue } from './file-schema.ts'
 import type { Context } from './operation.ts'
 import { misfits } from './schema.ts'
@@ -47,7 +48,7 @@ export interface FileContent {
   /** Whose objects these are. */
   readonly name: string
   readonly site?: { readonly url?: string; readonly contact?: string }
-  readonly listen: NonNullable<FileValue['listen']>
+  readonly listen: DesiredListeners
   readonly identity: NonNullable<FileValue['identity']>
   /** The parent proxy of whoever serves with this file. */
   readonly egress?: Egress
@@ -101,6 +102,7 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
   checkSite(value, reading)
   checkDoubles(value, reading)
   const egress = value.egress && (await readEgress(value.egress, reading))
+  const listen = await readListeners(value, file, reading.readText, reading.problem)
   const principals = await readPrincipals(value, reading)
   const connections = await readConnections(value, reading)
   const credentials = await readCredentials(value, reading)
@@ -110,7 +112,7 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
     file,
     name: value.name ?? 'default',
     site: value.site,
-    listen: value.listen ?? {},
+    listen,
     identity: value.identity ?? {},
     egress,
     unmatched: value.unmatched ?? 'deny',
@@ -122,14 +124,10 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
   }
 }
 
-function checkSite({ site, listen }: FileValue, { problem }: Reading): void {
+function checkSite({ site }: FileValue, { problem }: Reading): void {
   const url = site?.url
   if (url !== undefined && !(URL.canParse(url) && /^https?:\/\/[^@?#]+$/i.test(url))) {
     problem(['site', 'url'], 'expected an URL such as https://locum.example.com')
-  }
-  for (const key of ['proxy', 'console'] as const) {
-    const port = Number(listen?.[key]?.split(':').pop() ?? 0)
-    if (port > 65_535) problem(['listen', key], 'a port is 65535 at most')
   }
 }
 

@@ -1,11 +1,20 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import type { SecureContext } from 'node:tls'
+import {
+  createServer as createTlsServer,
+  type SecureContext,
+  type TLSSocket,
+  Server as TlsServer,
+} from 'node:tls'
+import { readClientCertificate } from '../certs/client-certificate.ts'
 import { askedFor, FOR_HEADER, refuseActing } from '../core/act-for.ts'
 import { parseAuthority } from '../core/destination.ts'
 import { asLocumError, type Entrance, LocumError } from '../core/errors.ts'
+import type { ListenSpec } from '../core/listen.ts'
 import { gatewayName, parseConnect } from '../core/target.ts'
 import { chooseTunnel } from '../core/tunnel.ts'
-import type { Caller } from '../core/words.ts'
+import type { Caller, ShownCertificate } from '../core/words.ts'
+import { type Bound, bind, isLocalConnection } from '../listeners/bind.ts'
+import { openTls } from '../listeners/tls.ts'
 import { servedAs } from './acting.ts'
 import { identify } from './caller.ts'
 import { openTunnel } from './connect.ts'
@@ -36,12 +45,20 @@ const KEEPALIVE = 30_000
 /** How long an answer to a client that ended its side may make no progress, ms. */
 const HALF_CLOSED = 2_000
 
-/** The proxy listener: one port, three entrances, chosen by the first line of a request. */
+const SOCKETS = {
+  allowHalfOpen: true,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: KEEPALIVE,
+} as const
+
+/** The proxy listener: three entrances on each address, chosen by the first line of a request. */
 export class ProxyListener {
   readonly #room: Room
   readonly #leafFor: (host: string) => SecureContext
   readonly #limits: Readonly<Limits>
-  readonly #server: Server
+  readonly #servers: Server[] = []
+  readonly #dropHandshakes: (() => void)[] = []
   readonly #connections = new Set<ServerConnectionHandle<Session>>()
   /** Tunnels in which nothing was asked yet. */
   readonly #opening = new Set<Tunnel['socket']>()
@@ -66,41 +83,32 @@ export class ProxyListener {
         )
       },
     }
-    this.#server = createServer(
-      {
-        allowHalfOpen: true,
-        noDelay: true,
-        keepAlive: true,
-        keepAliveInitialDelay: KEEPALIVE,
-        pauseOnConnect: true,
-      },
-      (socket) => {
-        this.#serve(
-          socket,
-          {
-            local: isLoopback(socket.localAddress),
-            gatewayOnly: false,
-            certificate: undefined,
-            tunnel: undefined,
-            shown: undefined,
-          },
-          undefined,
-        )
-      },
-    )
   }
 
-  /** Rejects with the socket's own error (EADDRINUSE, EACCES…). Port 0 takes any; returns the address in use. */
-  listen(host: string, port: number): Promise<{ address: string; port: number }> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
-        this.#server.off('error', reject)
-        this.#server.on('error', (error) => this.#room.onfault(error))
-        const { address, port } = this.#server.address() as { address: string; port: number }
-        resolve({ address, port })
-      })
-    })
+  /**
+   * Opens an address, with TLS where it says so. Rejects with bad_request and with the socket's own
+   * error (EADDRINUSE, EACCES…); an address that did not open leaves nothing behind.
+   */
+  async open(
+    spec: ListenSpec,
+    x: { which: string; allowPlaintext: boolean; gatewayOnly?: boolean },
+  ): Promise<Bound> {
+    const { gatewayOnly = false } = x
+    const { clock, onfault } = this.#room
+    const tls = spec.tls && (await openTls(spec.tls, { clients: 'named', clock, onfault }))
+    let bound: Bound | undefined
+    const accept = (socket: Socket, certificate?: ShownCertificate) => {
+      const local = bound !== undefined && isLocalConnection(bound, socket)
+      this.#serve(socket, { local, gatewayOnly, certificate, tunnel: undefined, shown: undefined }, undefined)
+    }
+    const server = tls
+      ? createTlsServer({ ...tls.options, ...SOCKETS }, (socket) => accept(socket, certificateOf(socket)))
+      : createServer({ ...SOCKETS, pauseOnConnect: true }, (socket) => accept(socket))
+    bound = await bind(server, spec, { ...x, backlog: BACKLOG })
+    server.on('error', onfault)
+    this.#servers.push(server)
+    if (tls && server instanceof TlsServer) this.#dropHandshakes.push(tls.attend(server).dropHandshakes)
+    return bound
   }
 
   /** Stops taking new work, lets what is under way end within `grace` ms, then cuts it off. The first call counts. */
@@ -111,7 +119,10 @@ export class ProxyListener {
 
   async #close(grace: number): Promise<void> {
     this.#closing = true
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    const closed = Promise.all(
+      this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
+    )
+    for (const drop of this.#dropHandshakes) drop()
     for (const socket of this.#opening) socket.destroy()
     for (const passage of [...this.#passages]) passage.stop()
     for (const connection of [...this.#connections]) connection.closeWhenIdle()
@@ -141,9 +152,17 @@ export class ProxyListener {
       if (head.method === 'CONNECT')
         this.#refuse(x, 'connect', new LocumError('bad_request', 'A tunnel holds no other tunnel.'))
       else new Exchange(this.#room, x, 'connect').run()
-    } else if (head.method === 'CONNECT') this.#connect(x)
+    } else if (session.gatewayOnly && !head.target.startsWith('/')) this.#refuseForward(x)
+    else if (head.method === 'CONNECT') this.#connect(x)
     else if (head.target.startsWith('/')) this.#gateway(x)
     else new Exchange(this.#room, x, 'forward').run()
+  }
+
+  #refuseForward(x: ServerExchange<Session>): void {
+    const error = new LocumError('not_allowed', 'This address is for the gateway alone.', {
+      hint: 'Ask for /c/NAME/…, or use the address of the proxy.',
+    })
+    this.#refuse(x, x.head.method === 'CONNECT' ? 'connect' : 'forward', error)
   }
 
   #gateway(x: ServerExchange<Session>): void {
@@ -177,10 +196,7 @@ export class ProxyListener {
         const target = parseConnect(head.target, head.host)
         const named = head.fields.get('locum-connection')
         const { directory, passesUnmatched } = this.#room
-        const way = chooseTunnel(directory, caller, target, {
-          named,
-          passesUnmatched,
-        })
+        const way = chooseTunnel(directory, caller, target, { named, passesUnmatched })
         if (way.kind !== 'open') {
           const permit = { caller, target, way, named }
           this.#pass(new Passage(this.#room, x, permit, (passage) => this.#passages.delete(passage)))
@@ -293,6 +309,12 @@ function watchHalfClosed(socket: Socket, gone: () => void): () => void {
   }
 }
 
+/** What a client showed: undefined where it showed none. */
+function certificateOf(socket: TLSSocket): ShownCertificate | undefined {
+  const { raw } = socket.getPeerX509Certificate() ?? {}
+  return raw && readClientCertificate(raw, socket.authorized)
+}
+
 /** Where a CONNECT leads, for the audit; undefined where it cannot be read. */
 function tunnelText({ method, target }: RequestHead): string | undefined {
   const asked = method === 'CONNECT' ? parseAuthority(target) : undefined
@@ -301,8 +323,4 @@ function tunnelText({ method, target }: RequestHead): string | undefined {
 
 function entranceOf(session: Session): Entrance {
   return session.tunnel ? 'connect' : 'forward'
-}
-
-function isLoopback(address: string | undefined): boolean {
-  return address !== undefined && /^(?:::ffff:)?127\.|^::1$/.test(address)
 }

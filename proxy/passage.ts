@@ -93,10 +93,7 @@ export class Passage implements Living {
     const { caller, target, named } = this.#permit
     const { directory, passesUnmatched } = this.#room
     try {
-      const way = chooseTunnel(directory, caller, target, {
-        named,
-        passesUnmatched,
-      })
+      const way = chooseTunnel(directory, caller, target, { named, passesUnmatched })
       return way.kind === 'untouched'
         ? way.route.connection.name === this.connection
         : way.kind === 'unmatched' && this.connection === undefined

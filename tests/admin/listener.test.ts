@@ -2,12 +2,20 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { type ConsoleOptions, serveConsole } from '../../admin/listener.ts'
+import { systemClock } from '../../core/clock.ts'
 import { LocumError } from '../../core/errors.ts'
+import { parseListenAddress } from '../../core/listen.ts'
 
 const CA = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
 
+const at = (text: string): Pick<ConsoleOptions, 'at' | 'clock' | 'onfault'> => ({
+  at: { address: parseListenAddress(text, 'listen.console') },
+  clock: systemClock,
+  onfault: (error) => t.error(error),
+})
+
 async function openConsole(t: Test, options: Partial<ConsoleOptions> = {}) {
-  const listener = await serveConsole({ address: '127.0.0.1:0', checks: {}, caPem: CA, ...options })
+  const listener = await serveConsole({ ...at('127.0.0.1:0'), checks: {}, caPem: CA, ...options })
   t.teardown(() => listener.close())
   const { port, host } = new URL(listener.url)
   /** Sends the bytes and gives all that comes back until the other side ends. */
@@ -150,7 +158,7 @@ t.test('what cannot be read, and a reset at any moment, leave it up', async (t) 
 
 t.test('a taken address is the socket’s own error', async (t) => {
   const { host } = await openConsole(t)
-  await t.rejects(serveConsole({ address: host, checks: {}, caPem: CA }), { code: 'EADDRINUSE' })
+  await t.rejects(serveConsole({ ...at(host), checks: {}, caPem: CA }), { code: 'EADDRINUSE' })
 })
 
 t.test('closing ends idle connections', async (t) => {
@@ -162,7 +170,7 @@ t.test('closing ends idle connections', async (t) => {
 })
 
 t.test('IPv6 is written in brackets', async (t) => {
-  const listener = await serveConsole({ address: '[::1]:0', checks: {}, caPem: CA })
+  const listener = await serveConsole({ ...at('[::1]:0'), checks: {}, caPem: CA })
   t.teardown(() => listener.close())
   t.match(listener.url, /^http:\/\/\[::1\]:\d+$/)
 })

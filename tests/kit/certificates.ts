@@ -23,6 +23,10 @@ export interface IssueOptions {
   readonly notAfter?: Date
   /** The extended key usage is for clients only. */
   readonly forClient?: boolean
+  /** The whole subject, as in `CN=ada, O=Example`. */
+  readonly subject?: string
+  readonly emails?: readonly string[]
+  readonly uris?: readonly string[]
 }
 
 /** A certificate authority valid for a day; with `parent` an intermediate one. */
@@ -62,7 +66,12 @@ export async function selfSigned(names: readonly string[], options: IssueOptions
 
 async function makeLeaf(names: readonly string[], options: IssueOptions, ca?: TestCa): Promise<Issued> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify'])
-  const subject = `CN=${isIP(names[0] as string) ? 'address' : names[0]}`
+  const subject = options.subject ?? `CN=${isIP(names[0] as string) ? 'address' : names[0]}`
+  const alternatives: x509.JsonGeneralNames = [
+    ...names.map((name) => ({ type: isIP(name) ? ('ip' as const) : ('dns' as const), value: name })),
+    ...(options.emails ?? []).map((value) => ({ type: 'email' as const, value })),
+    ...(options.uris ?? []).map((value) => ({ type: 'url' as const, value })),
+  ]
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject,
@@ -78,9 +87,7 @@ async function makeLeaf(names: readonly string[], options: IssueOptions, ca?: Te
       new x509.ExtendedKeyUsageExtension([
         options.forClient ? x509.ExtendedKeyUsage.clientAuth : x509.ExtendedKeyUsage.serverAuth,
       ]),
-      new x509.SubjectAlternativeNameExtension(
-        names.map((name) => ({ type: isIP(name) ? ('ip' as const) : ('dns' as const), value: name })),
-      ),
+      ...(alternatives.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(alternatives)]),
     ],
   })
   return { cert: certificate.toString('pem'), key: await pem(keys) }

@@ -122,7 +122,7 @@ export async function startSite(
   const site = await start({
     data,
     store: opened,
-    listen: { proxy: '127.0.0.1:0', console: '127.0.0.1:0' },
+    listen: { proxy: '127.0.0.1:0', console: '127.0.0.1:0', ...content.listen },
     identity: content.identity,
     egress: content.egress,
     unmatched: content.unmatched,
@@ -143,7 +143,7 @@ export async function startSite(
   return {
     data,
     proxyUrl: site.proxyUrl,
-    port: Number(new URL(site.proxyUrl).port),
+    port: Number(new URL(site.proxyUrl).port || 0),
     consoleUrl: site.consoleUrl,
     ca,
     caFile,
