@@ -4,6 +4,7 @@ import { request } from 'node:http'
 import { connect, createServer } from 'node:net'
 import t from 'tap'
 import { isProxyKey } from '../../core/proxy-key.ts'
+import { listenerFiles, makeFolder } from '../kit/listener.ts'
 import { openShell, startProgram } from './kit.ts'
 
 // Programs of their own start here, on machines that may be busy.
@@ -144,6 +145,35 @@ t.test('listeners of the file are used where the command line names none', async
   writeFileSync(file, 'listen: { proxy: "localhost:0", console: "127.0.0.1:0" }\n')
   const outcome = await run(['serve', '--config', file], { untilStopped: () => Promise.resolve() })
   t.match(outcome, { code: 0, out: /proxy {4}http:\/\/localhost:\d+/ })
+})
+
+t.test('a Unix socket stands where an address does, and what is said of it can be pasted', async (t) => {
+  const { run } = openShell(t)
+  const folder = makeFolder(t)
+  const file = `${folder}/locum.yaml`
+  writeFileSync(
+    file,
+    `listen: { proxy: "unix:p.sock", gateway: "127.0.0.1:0", public: "127.0.0.1:0" }${FILE}`,
+  )
+  const stopped = { untilStopped: () => Promise.resolve() }
+  const { code, out } = await run(['serve', '--config', file, '--console', `unix:${folder}/c.sock`], stopped)
+  t.equal(code, 0)
+  t.match(out, `proxy    unix:${folder}/p.sock   apps with a base URL: http://localhost/c/NAME/\n`)
+  t.match(out, `console  unix:${folder}/c.sock `)
+  t.match(out, /gateway {2}(http:\S+) {3}\1\/c\/NAME\//)
+  t.match(out, /public {3}http:\S+/)
+  t.match(out, `  curl --unix-socket '${folder}/p.sock' --header "Proxy-Authorization: Bearer $(cat '`)
+  const json = await run(['serve', '--json', '--config', file, '--console', '127.0.0.1:0'], stopped)
+  t.match(JSON.parse(json.out), { proxy: `unix:${folder}/p.sock`, gateway: /^http:/, public: /^http:/ })
+})
+
+t.test('an option moves a listener and leaves its TLS', async (t) => {
+  const { run } = openShell(t)
+  const { listener, folder } = await listenerFiles(t)
+  const file = `${folder}/locum.json`
+  writeFileSync(file, JSON.stringify({ listen: { proxy: { ...listener, address: '127.0.0.1:1' } } }))
+  const { out } = await run(['serve', '--config', file, ...ANY], { untilStopped: () => Promise.resolve() })
+  t.match(out, /proxy {4}https:\/\/127\.0\.0\.1:\d{4}/)
 })
 
 t.test('a following tail shows what other processes record, until it is stopped', async (t) => {

@@ -1,4 +1,4 @@
-import type { ConnectionOptions } from 'node:tls'
+import { type ConnectionOptions, TLSSocket } from 'node:tls'
 import t from 'tap'
 import {
   addPrincipal,
@@ -233,6 +233,24 @@ t.test('after a revocation only a certificate that was issued later proves anyth
   await site.settle()
   t.equal(await statusWith(later), 200)
   t.equal(await statusWith(await made('ada')), 407, 'and taking the principal back brings no old one back')
+})
+
+t.test('no session is resumed that has shown a certificate: each connection shows its own', async (t) => {
+  const { open, ask, made } = await openSite(t)
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const ada = await made('ada')
+    const first = await open({ ...ada, maxVersion })
+    const sessions: Buffer[] = []
+    first.socket.on('session', (session: Buffer) => sessions.push(session))
+    const { socket } = first
+    t.equal((await ask(first)).status, 200)
+    if (socket instanceof TLSSocket) sessions.push(socket.getSession() as Buffer)
+    for (const session of sessions) {
+      const again = await open({ session, maxVersion })
+      t.ok(again.socket instanceof TLSSocket && !again.socket.isSessionReused())
+      t.equal((await ask(again)).status, 407, 'nothing is left of what the first had shown')
+    }
+  }
 })
 
 t.test('a principal that is added later may call with the certificate it has', async (t) => {
