@@ -12,8 +12,9 @@ WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
 # What comes along is named in .dockerignore.
 COPY . .
-# Nothing is written but here, so that the rest can be mounted read-only.
-RUN install -d -o node -g node -m 0700 /data
+# Nothing is written but here, so that the rest can be mounted read-only. /run/locum is for Unix sockets: it
+# passes its group on, so that they are for that group (docs/LISTENERS.md).
+RUN install -d -o node -g node -m 0700 /data && install -d -o node -g node -m 2770 /run/locum
 VOLUME /data
 # The user `node`, by number, so that an orchestrator can see that it is not root.
 USER 1000:1000

@@ -73,7 +73,10 @@ export function openTunnel(
   }
   if (tunnel.rest.length > 0) begin(tunnel.rest)
   else {
+    // Who ends its side before the first byte asks for nothing.
+    socket.once('end', onerror)
     socket.once('data', (first: Buffer) => {
+      socket.off('end', onerror)
       socket.pause()
       begin(first)
     })
