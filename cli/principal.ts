@@ -161,7 +161,7 @@ are entered again: whoever can give keys must not get at a user's secrets with o
       'revoke',
       revokePrincipal.summary,
       (session, id) => session.run(revokePrincipal, { id }),
-      'has no key any more',
+      'has no key any more, and no certificate from before counts',
     ],
   ]
   for (const [verb, summary, run, done] of simple) {

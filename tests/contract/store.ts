@@ -106,12 +106,14 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
         projects: ['north'],
         admin: false,
         disabled: false,
+        mayActFor: ['user:*', 'profile:sales'],
+        revokedAt: 1,
         managedBy: 'team',
       }
       const first = await store.putPrincipal(SYSTEM, ada)
       t.strictSame(first, { ...ada, version: 1, createdAt: clock.time })
       t.strictSame(await store.principal(SYSTEM, 'ada'), first)
-      const { profile, email, managedBy, ...bare } = ada
+      const { profile, email, mayActFor, revokedAt, managedBy, ...bare } = ada
       clock.time += 1_000
       const second = await store.putPrincipal(SYSTEM, { ...bare, disabled: true })
       t.strictSame(second, { ...bare, disabled: true, version: 2, createdAt: first.createdAt })

@@ -124,6 +124,16 @@ t.test('a row that was changed outside yields no use, loudly', async (t) => {
       (o) => o.store.principal(SYSTEM, 'ada'),
     ],
     [
+      'a principal given the right to act for all',
+      [`UPDATE principals SET may_act_for = '["user:*"]' WHERE id = 'ada'`],
+      (o) => o.store.keyHolder(SYSTEM, 'hash-ada'),
+    ],
+    [
+      'a revocation made earlier',
+      ["UPDATE principals SET revoked_at = 1 WHERE id = 'ada'"],
+      (o) => o.store.principal(SYSTEM, 'ada'),
+    ],
+    [
       'a column of another type',
       ["UPDATE principals SET projects = CAST(projects AS BLOB) WHERE id = 'ada'"],
       (o) => o.store.principal(SYSTEM, 'ada'),
