@@ -1,6 +1,8 @@
 import t from 'tap'
 import { disablePrincipal, revokePrincipal, rotatePrincipalKey } from '../../operations/principals.ts'
 import { ASKS, connectionTo } from '../kit/echo-site.ts'
+import { secure } from '../kit/listener.ts'
+import { untouchedTo } from '../kit/passing.ts'
 import { askBy, ENTRANCES, openTunnel, type RawResponse, sendBy, sendConnect } from '../kit/raw.ts'
 import { startSite, type Teardown } from '../kit/site.ts'
 import { startUpstream } from '../kit/upstream.ts'
@@ -192,6 +194,34 @@ t.test('inside a tunnel of the caller’s own, each request names its user', asy
   }
   tunnel.send(`GET / HTTP/1.1\r\nHost: ${goal.authority}\r\n${ASKS}\r\n\r\n`)
   t.equal(code(await tunnel.response()), 'not_allowed', 'billing itself is not of those profiles')
+})
+
+t.test('what passes untouched is for the user whom CONNECT names, or for the caller alone', async (t) => {
+  const upstream = await startUpstream(t)
+  const site = await startSite(t, {
+    principals: PRINCIPALS,
+    connections: [untouchedTo(upstream, { allow: { profiles: ['sales'] } })],
+  })
+  const open = (...lines: string[]) =>
+    sendConnect(
+      t,
+      site.port,
+      upstream.authority,
+      [`Proxy-Authorization: Bearer ${site.keys.billing}`, ...lines, ''].join('\r\n'),
+    )
+  t.match(await (await open()).response(true), { status: 403, reason: /not_allowed/ })
+  t.match(await (await open(forUser('ben'))).response(true), { status: 403, reason: /not_allowed/ })
+  const tunnel = await open(forUser('ada'))
+  t.equal((await tunnel.response(true)).status, 200)
+  const inner = await secure(t, tunnel, upstream.ca as string, 'localhost')
+  inner.send(`GET /sse HTTP/1.1\r\nHost: ${upstream.authority}\r\n\r\n`)
+  await inner.until((received) => received.includes('data: hello'))
+  const [use] = (await site.audit()).filter(({ event }) => event === 'use')
+  t.match(use, { caller: 'billing', for: 'ada', passes: 'untouched' })
+  await site.run(disablePrincipal, { id: 'ada' })
+  await site.settle()
+  await inner.gone()
+  t.equal(site.running.room.live.size, 0)
 })
 
 t.test('without a key nobody acts for anybody', async (t) => {
