@@ -148,8 +148,11 @@ export async function start(config: StartConfig): Promise<Running> {
       onfault,
     }
     const { url: siteUrl } = await store.site()
-    const pages = {
-      allowPlaintext: listen.allowPlaintext,
+    const { allowPlaintext } = listen
+    const pagesAt = (at: ListenSpec, which: 'console' | 'public') => ({
+      at,
+      pages: which,
+      allowPlaintext,
       clock,
       onfault,
       checks: {
@@ -167,15 +170,15 @@ export async function start(config: StartConfig): Promise<Running> {
       get caPem() {
         return authority.trustedPem
       },
-      prove: config.prove,
+      prove: which === 'console' ? config.prove : undefined,
       siteUrl,
-    }
+    })
     const stands = <T extends Bound>(bound: T): T => {
       if (bound.tcp) listeners.push(bound.tcp)
       return bound
     }
     const serve = async (at: ListenSpec, which: 'console' | 'public') => {
-      const listener = stands(await serveConsole({ ...pages, at, pages: which }))
+      const listener = stands(await serveConsole(pagesAt(at, which)))
       closers.push(() => listener.close())
       return listener.url
     }
@@ -183,7 +186,6 @@ export async function start(config: StartConfig): Promise<Running> {
     const publicUrl = listen.public && (await serve(listen.public, 'public'))
     const proxy = new ProxyListener(room, (host) => authority.leafFor(host), limits)
     closers.push(() => proxy.close(0))
-    const { allowPlaintext } = listen
     const bound = stands(await proxy.open(listen.proxy, { which: 'listen.proxy', allowPlaintext }))
     const gateway =
       listen.gateway &&
