@@ -149,9 +149,9 @@ function passageOf({ url, headers, caller, routes }: Question): Explanation['con
   }
 }
 
-async function walk(asked: Question, draft: Draft): Promise<void> {
-  checkTarget(asked.url)
-  const question = { ...asked, caller: await servedCaller(asked, draft) }
+async function walk(written: Question, draft: Draft): Promise<void> {
+  checkTarget(written.url)
+  const question = { ...written, caller: await servedCaller(written, draft) }
   draft.connect = passageOf(question)
   const { route, candidate, path } = choose(question, draft)
   const { connection } = route

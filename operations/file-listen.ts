@@ -2,9 +2,9 @@ import { dirname, resolve } from 'node:path'
 import { LocumError } from '../core/errors.ts'
 import { checkOpenness, listenText, parseListenAddress, type TlsFiles } from '../core/listen.ts'
 import { type TlsTexts, tlsFaults } from '../core/listener-tls.ts'
-import type { Report } from './file-connection.ts'
 import type { FileValue } from './file-schema.ts'
 import type { ListenEntry } from './listen-schema.ts'
+import type { Report } from './report.ts'
 import type { ReadText } from './secret-source.ts'
 
 const LISTENERS = ['proxy', 'console', 'gateway', 'public'] as const

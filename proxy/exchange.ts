@@ -1,8 +1,7 @@
 import { askedFor } from '../core/act-for.ts'
 import type { Material, OpenRequest } from '../core/directory.ts'
 import { asLocumError, type Code, type Entrance, LocumError } from '../core/errors.ts'
-import type { Needles } from '../core/redact.ts'
-import { StreamMask } from '../core/redact.ts'
+import { type Needles, StreamMask } from '../core/redact.ts'
 import type { Route } from '../core/route.ts'
 import type { Base, Candidate } from '../core/target.ts'
 import type { Caller } from '../core/words.ts'
@@ -134,10 +133,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
       if (takesCredential(route) && (route.needsCredential || draft.drawsOnAuth)) {
         const material = this.#room.broker.open(this.#openRequest(caller, route))
         if (material instanceof Promise)
-          material.then(
-            (open) => this.#permit(open),
-            (error) => this.#refuse(error),
-          )
+          material.then((open) => this.#permit(open)).catch((error) => this.#refuse(error))
         else this.#permit(material)
       } else {
         if (takesCredential(route)) this.#room.counts.uncredentialed++
@@ -188,11 +184,8 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   /** The use is recorded, unless there is an error. */
   #send(spec: UpstreamSpec, error: LocumError | undefined): void {
     if (this.#over) return
-    if (error) {
-      this.#used = false
-      this.#refuse(error)
-      return
-    }
+    this.#used = error === undefined
+    if (error) return this.#refuse(error)
     const { draft } = this.#need()
     const body = draft.bodied ? draft.body((misplaced) => this.#refuse(misplaced)) : undefined
     this.#sending = this.#room.upstreams.send(spec, this.#x.head, body, this)
@@ -229,10 +222,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   }
 
   upgraded(head: ResponseHead, upstream: Tunnel): void {
-    if (this.#over) {
-      upstream.socket.destroy()
-      return
-    }
+    if (this.#over) return void upstream.socket.destroy()
     try {
       this.#makeOwn(head)
       const client = this.#x.takeOver(head)
@@ -388,8 +378,7 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     try {
       if (this.#used) {
         const ms = this.#room.clock.now() - this.#startedAt
-        const outcome = { status: this.#status, code, masked: this.#masked, ms }
-        recordOutcome(this.#room.audit, about, outcome)
+        recordOutcome(this.#room.audit, about, { status: this.#status, code, masked: this.#masked, ms })
       } else if (code) recordRefusal(this.#room.audit, about, code, askedFor(this.#x.head.fields))
     } catch (error) {
       this.#room.onfault(error)
