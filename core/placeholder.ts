@@ -33,6 +33,8 @@ const ANY_OPENING = /<<\s*\$|\{\{/
 const HOLE = /<<(\s*\$[^<>]*)>>|\{\{([^{}]*)\}\}/g
 const PATH = /^\$(Auth|User|Api)((?:\.[A-Za-z0-9_-]+|\[\d{1,6}\])+)$/
 const STEP = /\.([A-Za-z0-9_-]+)|\[(\d+)\]/g
+/** What could take a value's first characters for the rest of a percent-code. */
+const HALF_CODE = /%[0-9A-Fa-f]?$/
 
 /** Whether a client's text holds, or seems to hold, a placeholder. Other people's `{{…}}` do not count. */
 export function mayHoldPlaceholder(text: string, standIns?: StandIns): boolean {
@@ -68,7 +70,8 @@ export interface Hole {
 /**
  * Every placeholder in a client's text, in order. `written`: the text in which stand-ins are looked
  * for, where it is another, character by character. Throws placeholder_unknown where something that
- * opens like a placeholder is not one.
+ * opens like a placeholder is not one, placeholder_not_allowed where one completes a percent-code:
+ * the value would be read as another, and an echo of that would not be found.
  */
 export function findHoles(text: string, standIns?: StandIns, written: string = text): readonly Hole[] {
   const closed = closedHoles(text, (inside, hole) => {
@@ -91,6 +94,7 @@ export function findHoles(text: string, standIns?: StandIns, written: string = t
   }
   between(text.length)
   checkCount(holes.length)
+  for (const { from } of holes) if (HALF_CODE.test(text.slice(Math.max(0, from - 2), from))) throw halfCode()
   return holes
 }
 
@@ -121,6 +125,14 @@ function unclosed(): LocumError {
   return new LocumError('placeholder_unknown', 'A placeholder is opened but not closed.', {
     hint: 'Write it as <<$Auth.API_Key>> or {{$Auth.API_Key}}.',
   })
+}
+
+function halfCode(): LocumError {
+  return new LocumError(
+    'placeholder_not_allowed',
+    'A placeholder stands right behind a percent sign, as if its value were part of a percent-code.',
+    { hint: 'Put another character between the two.' },
+  )
 }
 
 /** An administrator's text into a template. Throws bad_request where a `{{ … }}` is no variable. */

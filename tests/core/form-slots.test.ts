@@ -40,7 +40,7 @@ t.test('the value of a named field is replaced in a form, and no other byte', as
 })
 
 t.test('a standard reader finds the value in its field and everything else as it was', async (t) => {
-  const text = fc.string({ unit: 'grapheme' }).filter((one) => one.isWellFormed() && !one.includes('$'))
+  const text = fc.string({ unit: 'grapheme' }).filter((one) => one.isWellFormed() && !/[$%]/.test(one))
   const pair = fc.tuple(fc.constantFrom('token', 'a b', 'ü', 'x', 'token2', ''), text, fc.boolean(), text)
   fc.assert(
     fc.property(fc.array(pair, { maxLength: 5 }), text, (pairs, key) => {
@@ -250,7 +250,7 @@ t.test('whatever the fields and the value hold, busboy finds the same ones', asy
       fc.constantFrom('b', 'AaB03x', '----X'),
       async (fields, key, boundary) => {
         const safe = (text: string) =>
-          text.isWellFormed() && !text.includes('$') && !text.includes(`--${boundary}`)
+          text.isWellFormed() && !/[$%]/.test(text) && !text.includes(`--${boundary}`)
         fc.pre(
           key.isWellFormed() &&
             fields.every(({ before, after }) => safe(before) && safe(after) && safe(before + after)),

@@ -37,7 +37,7 @@ t.test('what was put in is not expanded again (R6)', async (t) => {
 t.test('what a client writes around it stays', async (t) => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (before, after) => {
-      fc.pre(![before, after].some((one) => mayHoldPlaceholder(one, standIns)))
+      fc.pre(![before, after].some((one) => one.includes('%') || mayHoldPlaceholder(one, standIns)))
       t.equal(filled(`${before}sk_test_standin.123${after}`), `${before}K${after}`)
     }),
     { numRuns: 200 },

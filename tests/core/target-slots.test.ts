@@ -123,7 +123,7 @@ t.test(
   async (t) => {
     const text = fc
       .stringMatching(/^[A-Za-z0-9%20._~-]{0,8}$/)
-      .map((one) => one.replace(/%(?![0-9A-Fa-f]{2})/g, ''))
+      .map((one) => one.replace(/%(?![0-9A-Fa-f]{2})/g, '').replaceAll(/%25(?=.?$)/g, ''))
     fc.assert(
       fc.property(text, text, fc.string({ unit: 'grapheme' }), (before, after, key) => {
         fc.pre(!/\p{Cc}/u.test(key) && key.isWellFormed())
