@@ -1,6 +1,6 @@
 import { encodePercent } from './percent.ts'
 import type { StandIns } from './stand-ins.ts'
-import { holesIn, parametersOf, valueStart } from './target-slots.ts'
+import { holesInValue, parametersOf, valueStart } from './target-slots.ts'
 import type { Splice } from './writing.ts'
 import { spliceOf } from './writing.ts'
 
@@ -13,7 +13,7 @@ export interface FieldPlace {
 
 /**
  * The placeholders in the fields of these names of an `application/x-www-form-urlencoded` body, given as
- * latin1 text. Throws placeholder_unknown for one that is none.
+ * latin1 text. Throws as `holesInValue`, and placeholder_unknown for one that is none.
  */
 export function findFields(
   text: string,
@@ -25,7 +25,7 @@ export function findFields(
   for (const { name, from, to } of parametersOf(text)) {
     if (!names.has(name)) continue
     const value = from + valueStart(text.slice(from, to))
-    const holes = holesIn(text.slice(value, to), standIns)
+    const holes = holesInValue(text.slice(value, to), standIns)
     if (holes.length > 0)
       found.push({ name, splices: holes.map((hole) => spliceOf(hole, value, encodePercent)) })
   }

@@ -54,7 +54,7 @@ export function findInTarget(target: string, slots: SlotRules): TargetUse | unde
     if (targetMayHoldPlaceholder(query.slice(from, value), standIns) || !slots.query.has(name)) {
       throw outsideQuery(name)
     }
-    for (const hole of holesIn(query.slice(value, to), standIns)) {
+    for (const hole of holesInValue(query.slice(value, to), standIns)) {
       holes.push({ ...hole, from: value + hole.from, to: value + hole.to })
     }
     names.add(`query:${Buffer.from(name, 'latin1')}`)
@@ -91,6 +91,20 @@ export function holesIn(text: string, standIns: StandIns | undefined): readonly 
   const holes = findHoles(blanked, standIns, decoded)
   if (!starts) return holes
   return holes.map(({ from, to, path }) => ({ from: starts[from] as number, to: starts[to] as number, path }))
+}
+
+/**
+ * As `holesIn`, in the value of a parameter. Throws placeholder_not_allowed beside a bare `;`: many
+ * readers end a parameter there (HTML 4 §B.2.2), and would find the value in another one.
+ */
+export function holesInValue(text: string, standIns: StandIns | undefined): readonly Hole[] {
+  const holes = holesIn(text, standIns)
+  if (holes.length === 0 || !text.includes(';')) return holes
+  throw new LocumError(
+    'placeholder_not_allowed',
+    'There is a placeholder in a parameter with a semicolon, behind which many begin another one.',
+    { hint: 'Percent-encode the semicolon: %3B' },
+  )
 }
 
 /**

@@ -56,4 +56,27 @@ for (const entrance of ENTRANCES) {
     t.equal(status, 200, 'a code that is whole may stand before one')
     t.equal(upstream.requests.at(-1)?.url, `/100%25-${KEY}?key=%41${KEY}%`)
   })
+
+  t.test(`${entrance}: no reader finds a value in a parameter that is no slot`, async (t) => {
+    const before = upstream.bytes.length
+    for (const pair of [
+      `key=a;note=${P}`,
+      `key=;note=${STAND_IN}`,
+      `key=${P};note`,
+      `key=%7B%7B$User.Id}};`,
+    ]) {
+      for (const asked of [
+        { path: `/x?${pair}` },
+        { method: 'POST', headers: [FORM_TYPE], body: pair.replace('key', 'token') },
+      ]) {
+        const { status, body } = await askBy(t, site, entrance, goal, asked)
+        t.equal(status, 400, JSON.stringify(asked))
+        t.equal(JSON.parse(body).code, 'placeholder_not_allowed')
+      }
+    }
+    t.equal(upstream.bytes.length, before, 'the upstream saw not one byte')
+    const { status } = await askBy(t, site, entrance, goal, { path: `/x?a;b&key=1%3B${P}` })
+    t.equal(status, 200, 'elsewhere, and encoded, one is nobody’s')
+    t.equal(upstream.requests.at(-1)?.url, `/x?a;b&key=1%3B${KEY}`)
+  })
 }
