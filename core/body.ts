@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { checkCharset } from './charset.ts'
 import { BODY_TYPES, type BodyRule, compileBody, memberList, objectWriting, placesOf } from './common-body.ts'
 import { fillParameters, mergeParameters } from './common-query.ts'
 import { LocumError } from './errors.ts'
@@ -51,7 +52,7 @@ export function compileBodyRules({ body }: Connection, slots: SlotRules): BodyRu
 
 /**
  * What this request's body has to be read as; undefined where it passes as it is. Throws bad_request
- * where two Content-Types contradict each other, or the body is compressed.
+ * where two Content-Types contradict each other or name an odd encoding, or the body is compressed.
  */
 export function kindOfBody(
   { slots, common }: BodyRules,
@@ -60,6 +61,8 @@ export function kindOfBody(
 ): BodyKind | undefined {
   const kind = empty ? kindOfNone(common, method) : kindOfSome(slots, common, method, fields)
   if (kind === undefined) return undefined
+  // Where there is none, a type of another kind makes way for the connection's.
+  if (kindOfType(fields.get('content-type')) === kind) checkCharset(fields)
   if (
     fields.names.some((name, i) => name === 'content-encoding' && !IDENTITY.test(fields.values[i] as string))
   ) {

@@ -1,3 +1,4 @@
+import { CHARSET_FIELD, checkCharsetParameter } from './charset.ts'
 import { LocumError } from './errors.ts'
 import { encodePercent, utf8Text } from './percent.ts'
 import {
@@ -8,7 +9,7 @@ import {
   type Template,
   type VariableSources,
 } from './placeholder.ts'
-import { parametersOf } from './target-slots.ts'
+import { parametersOf, valueStart } from './target-slots.ts'
 
 /** What a connection sets in the query, or in forms. */
 export interface CommonParameter {
@@ -53,7 +54,8 @@ export function fillParameters(
 
 /**
  * A query or a form with these parameters in it: each in the place of the client's first of its name,
- * and of all others of that name; else at the end.
+ * and of all others of that name; else at the end. Throws bad_request where the client's name an
+ * encoding that would hide them.
  */
 export function mergeParameters(text: string, common: readonly FilledParameter[]): string {
   const missing = new Map(common.map((parameter) => [parameter.name, parameter]))
@@ -61,6 +63,10 @@ export function mergeParameters(text: string, common: readonly FilledParameter[]
   const merged: string[] = []
   if (text !== '') {
     for (const { name, from, to } of parametersOf(text)) {
+      if (name === CHARSET_FIELD) {
+        const parameter = text.slice(from, to)
+        checkCharsetParameter(parameter.slice(valueStart(parameter)))
+      }
       const own = missing.get(name)
       if (own) {
         merged.push(own.text)

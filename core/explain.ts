@@ -1,5 +1,6 @@
 import { FOR_HEADER, readFor, refuseActing, servedFor } from './act-for.ts'
 import { type BodyKind, isMerged, kindOfBody } from './body.ts'
+import { checkCharset } from './charset.ts'
 import { placesOf } from './common-body.ts'
 import { audienceCovers, type Destination } from './destination.ts'
 import type { Named } from './directory.ts'
@@ -262,10 +263,12 @@ function consider(
 }
 
 /** Says of every place whether it is a slot; then throws what the first that is none throws. */
-function readSlots({ headers }: Question, { slots }: Route, path: string, draft: Draft): VariablePath[] {
+function readSlots({ headers }: Question, route: Route, path: string, draft: Draft): VariablePath[] {
+  const { slots, secretQuery } = route
   const found: SlotExplanation[] = []
   const variables: VariablePath[] = []
   let refusal: LocumError | undefined
+  let inTarget = false
   const read = (place: string, find: () => readonly [place: string, paths: readonly VariablePath[]][]) => {
     try {
       for (const [slot, paths] of find()) {
@@ -281,6 +284,7 @@ function readSlots({ headers }: Question, { slots }: Route, path: string, draft:
   read('(target)', () => {
     const use = findInTarget(path, slots)
     if (!use) return []
+    inTarget = true
     const inQuery = use.names.filter((name) => name !== 'path').join(', ')
     const places: [string, readonly VariablePath[]][] = []
     if (use.path.paths.length > 0) places.push(['path', use.path.paths])
@@ -295,6 +299,7 @@ function readSlots({ headers }: Question, { slots }: Route, path: string, draft:
   }
   draft.slots = found
   if (refusal) throw refusal
+  if (inTarget || secretQuery) checkCharset(fieldsOf(headers))
   return variables
 }
 
@@ -302,7 +307,7 @@ function readSlots({ headers }: Question, { slots }: Route, path: string, draft:
 function readBody({ method, headers }: Question, route: Route, draft: Draft): VariablePath[] {
   if (!route.body) return []
   const { slots, common } = route.body
-  const fields = fieldsOf(headers.map(([name, value]) => [name.toLowerCase(), value]))
+  const fields = fieldsOf(headers)
   const empty = !fields.names.includes('content-type')
   const kind = kindOfBody(route.body, { method, fields }, empty)
   if (kind === undefined) return []
@@ -321,7 +326,7 @@ function bodySlotsOf(kind: BodyKind, { json, form }: SlotRules): string[] {
 }
 
 function fieldsOf(pairs: readonly (readonly [string, string])[]) {
-  const names = pairs.map(([name]) => name)
+  const names = pairs.map(([name]) => name.toLowerCase())
   const values = pairs.map(([, value]) => value)
   return { names, values, get: (asked: string) => values[names.indexOf(asked)] }
 }

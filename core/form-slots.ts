@@ -1,3 +1,4 @@
+import { CHARSET_FIELD, checkCharsetParameter } from './charset.ts'
 import { encodePercent } from './percent.ts'
 import type { StandIns } from './stand-ins.ts'
 import { holesInValue, parametersOf, valueStart } from './target-slots.ts'
@@ -22,12 +23,15 @@ export function findFields(
 ): FieldPlace[] {
   const found: FieldPlace[] = []
   if (names.size === 0 || text === '') return found
+  const charsets: string[] = []
   for (const { name, from, to } of parametersOf(text)) {
-    if (!names.has(name)) continue
     const value = from + valueStart(text.slice(from, to))
+    if (name === CHARSET_FIELD) charsets.push(text.slice(value, to))
+    if (!names.has(name)) continue
     const holes = holesInValue(text.slice(value, to), standIns)
     if (holes.length > 0)
       found.push({ name, splices: holes.map((hole) => spliceOf(hole, value, encodePercent)) })
   }
+  if (found.length > 0) charsets.forEach(checkCharsetParameter)
   return found
 }

@@ -1,3 +1,4 @@
+import { CHARSET_FIELD, checkCharsetField, leavesAscii } from './charset.ts'
 import { LocumError } from './errors.ts'
 import { utf8Text } from './percent.ts'
 import { checkCount, findHoles } from './placeholder.ts'
@@ -93,6 +94,7 @@ function readPart(text: string, from: number, to: number): Part {
       if (disposition !== undefined) throw malformed('a part has two dispositions')
       disposition = match[2] as string
     } else if (header === 'content-transfer-encoding') named = false
+    else if (header === 'content-type') named &&= leavesAscii(match[2] as string)
   }
   const match = named && disposition !== undefined ? DISPOSITION.exec(disposition) : null
   return { name: match ? (match[1] ?? match[2]) : undefined, from: end + 4, to }
@@ -121,6 +123,7 @@ export function findParts(
   }
   if (found.length === 0) return { splices: [], names: [] }
   checkCount(found.length)
+  for (const { name, from, to } of parts) if (name === CHARSET_FIELD) checkCharsetField(text.slice(from, to))
   const fresh: Writing = { write: () => boundary.fresh, paths: [] }
   const delimiters = boundaries.map((from) => ({ ...fresh, from, to: from + boundary.old.length }))
   return { splices: [...found, ...delimiters].sort((a, b) => a.from - b.from), names: [...seen] }

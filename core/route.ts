@@ -25,6 +25,8 @@ export interface Route {
   readonly slots: SlotRules
   /** Set in every query. */
   readonly query: readonly CommonParameter[]
+  /** Whether it draws on `$Auth`. */
+  readonly secretQuery: boolean
   /** Undefined: every body passes as it is. */
   readonly body: BodyRules | undefined
   readonly base: Template | undefined
@@ -57,6 +59,7 @@ export function compileRoute(connection: Connection, methods: AuthMethods): Rout
   }
   const slots = compileSlots(connection)
   const query = compileParameters(connection.query ?? [])
+  const secretQuery = query.some(({ template }) => drawsOnAuth(template))
   const base = connection.base === undefined ? undefined : parseConfiguredTemplate(connection.base)
   return {
     connection,
@@ -64,10 +67,11 @@ export function compileRoute(connection: Connection, methods: AuthMethods): Rout
     sets,
     needsCredential:
       sets.some((set) => drawsOnAuth(set.template)) ||
-      query.some(({ template }) => drawsOnAuth(template)) ||
+      secretQuery ||
       (base !== undefined && drawsOnAuth(base)),
     slots,
     query,
+    secretQuery,
     body: compileBodyRules(connection, slots),
     base,
     paths: (connection.allow.paths ?? []).map((glob) => {

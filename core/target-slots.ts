@@ -1,3 +1,4 @@
+import { CHARSET_FIELD, checkCharsetParameter } from './charset.ts'
 import { LocumError } from './errors.ts'
 import { decodeName, decodePlaces, encodePercent, encodeSegment } from './percent.ts'
 import {
@@ -29,7 +30,8 @@ export interface TargetUse {
 
 /**
  * Finds every placeholder in path and query, raw or percent-encoded. Undefined where there is none.
- * Throws placeholder_not_allowed for one outside a slot, placeholder_unknown for one that is none.
+ * Throws placeholder_not_allowed for one outside a slot, placeholder_unknown for one that is none,
+ * bad_request where a parameter names an encoding that hides it.
  */
 export function findInTarget(target: string, slots: SlotRules): TargetUse | undefined {
   const { standIns } = slots
@@ -49,6 +51,7 @@ export function findInTarget(target: string, slots: SlotRules): TargetUse | unde
   const holes: Hole[] = []
   for (const { name, from, to } of parametersOf(query)) {
     const parameter = query.slice(from, to)
+    if (name === CHARSET_FIELD) checkCharsetParameter(parameter.slice(valueStart(parameter)))
     if (!targetMayHoldPlaceholder(parameter, standIns)) continue
     const value = from + valueStart(parameter)
     if (targetMayHoldPlaceholder(query.slice(from, value), standIns) || !slots.query.has(name)) {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type BodyKind, type BodyUse, kindOfBody, planBody } from '../core/body.ts'
+import { checkCharset } from '../core/charset.ts'
 import type { Material } from '../core/directory.ts'
 import type { LocumError } from '../core/errors.ts'
 import { drawsOnAuth } from '../core/placeholder.ts'
@@ -54,6 +55,7 @@ export class Draft {
     this.#path = path
     this.#target = findInTarget(path, route.slots)
     this.#fields = findPlaceholders(head.fields, route.slots)
+    if (this.#target || route.secretQuery) checkCharset(head.fields)
     this.#kind = route.body && kindOfBody(route.body, head, body.empty)
   }
 
