@@ -19,3 +19,8 @@ export interface ResponseHead {
   readonly status: number
   readonly fields: HeadFields
 }
+
+/** A latin1 text by itself: a piece of a head keeps the whole head in memory for as long as it is kept. */
+export function ownCopy(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
+}

@@ -25,7 +25,7 @@ export interface VariableSources {
   readonly caller: Caller
 }
 
-/** In one text, or one body: a few bytes each, they could ask for more than memory holds. */
+/** In the fields of a head, in a target, in a body: a few bytes each, they could ask for more than memory holds. */
 const MOST = 256
 const OPENING = /(?:<<|\{\{)\s*\$(?:auth|user|api)\b/i
 const ANY_OPENING = /<<\s*\$|\{\{/

@@ -1,6 +1,6 @@
 import { LocumError } from './errors.ts'
-import type { HeadFields } from './heads.ts'
-import { mayHoldPlaceholder, parseClientTemplate, type Template } from './placeholder.ts'
+import { type HeadFields, ownCopy } from './heads.ts'
+import { checkCount, mayHoldPlaceholder, parseClientTemplate, type Template } from './placeholder.ts'
 import type { SlotRules } from './slots.ts'
 import type { StandIns } from './stand-ins.ts'
 
@@ -30,9 +30,10 @@ function templateOf(text: string, standIns: StandIns | undefined): Template {
   const kept = standIns ? keptFor(standIns) : templates
   let template = kept.get(text)
   if (!template) {
-    template = parseClientTemplate(text, standIns)
+    const own = ownCopy(text)
+    template = parseClientTemplate(own, standIns)
     if (kept.size >= CACHE_LIMIT) kept.clear()
-    kept.set(text, template)
+    kept.set(own, template)
   }
   return template
 }
@@ -46,12 +47,12 @@ function keptFor(standIns: StandIns): Map<string, Template> {
   return kept
 }
 
-/** The text inside `Basic base64(…)`, where it may hold a placeholder. */
+/** The text inside `Basic base64(…)`, a character a byte, where it may hold a placeholder. */
 function basicText(value: string, standIns: StandIns | undefined): string | undefined {
   if ((value.charCodeAt(0) | 0x20) !== 0x62) return undefined
   const match = BASIC.exec(value)
   if (!match) return undefined
-  const text = Buffer.from(match[1] as string, 'base64').toString('utf8')
+  const text = Buffer.from(match[1] as string, 'base64').toString('latin1')
   return mayHoldPlaceholder(text, standIns) ? text : undefined
 }
 
@@ -62,11 +63,13 @@ export function fieldMayHoldPlaceholder(value: string, standIns: StandIns | unde
 
 /**
  * Finds every placeholder that a client wrote in a request's header fields. Throws
- * placeholder_not_allowed for one outside a header slot, placeholder_unknown for one that is none.
+ * placeholder_not_allowed for one outside a header slot, placeholder_unknown for one that is none,
+ * too_large for more of them than anybody needs.
  */
 export function findPlaceholders(fields: HeadFields, slots: SlotRules): readonly SlotUse[] {
   const { headers, standIns } = slots
   let uses: SlotUse[] | undefined
+  let count = 0
   for (let index = 0; index < fields.names.length; index++) {
     const name = fields.names[index] as string
     const value = fields.values[index] as string
@@ -74,14 +77,11 @@ export function findPlaceholders(fields: HeadFields, slots: SlotRules): readonly
     const inBasic = plain ? undefined : basicText(value, standIns)
     if (!plain && inBasic === undefined) continue
     if (!headers.has(name)) throw placeholderOutside(`the header \`${name}\``, name)
+    const template = templateOf(inBasic ?? value, standIns)
+    count += template.paths.length
+    checkCount(count)
     uses ??= []
-    uses.push({
-      name,
-      index,
-      text: value,
-      template: templateOf(inBasic ?? value, standIns),
-      basic: inBasic !== undefined,
-    })
+    uses.push({ name, index, text: value, template, basic: inBasic !== undefined })
   }
   return uses ?? NONE
 }

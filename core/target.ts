@@ -1,5 +1,6 @@
 import { DEFAULT_PORT, type Destination, destinationText, parseAuthority } from './destination.ts'
 import { LocumError } from './errors.ts'
+import { ownCopy } from './heads.ts'
 
 /**
  * Request targets (RFC 9112 §3.2), read once into the one value that is judged and dialled (R1).
@@ -112,8 +113,7 @@ export function parseAbsolute(target: string, host: string | undefined): Target 
   if (!candidates) {
     candidates = readOrigin(origin)
     if (absolutes.size >= CACHE_LIMIT) absolutes.clear()
-    // A copy: a slice would keep the whole head that it is of.
-    absolutes.set(Buffer.from(origin, 'latin1').toString('latin1'), candidates)
+    absolutes.set(ownCopy(origin), candidates)
   }
   checkHost(host, candidates[0] as Candidate)
   const rest = target.slice(end)

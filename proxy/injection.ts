@@ -1,6 +1,7 @@
 import type { FieldEdits } from '../core/auth-method.ts'
 import { type FilledParameter, fillParameters } from '../core/common-query.ts'
 import type { Material } from '../core/directory.ts'
+import { utf8Text } from '../core/percent.ts'
 import { fill, type Template, type VariableSources } from '../core/placeholder.ts'
 import { Needles } from '../core/redact.ts'
 import type { Route } from '../core/route.ts'
@@ -31,6 +32,8 @@ export interface Injection {
 
 /** Different heads, and different sets of secrets, remembered for one material; a cache starts anew beyond it. */
 const CACHE_LIMIT = 64
+/** Characters that a client's part of a kept one has at most, with the values in it: the client chooses how often they stand there. */
+const LONGEST_KEPT = 8192
 const kept = new WeakMap<Material, Kept>()
 
 interface Kept {
@@ -65,6 +68,8 @@ export function injectionFor(
   if (!injection) {
     const sources = { caller, auth: material.values.reveal() }
     injection = makeInjection(route, uses, sources, needles, material.base && route.base)
+    if (injection.slotValues.reduce((sum, { length }) => sum + length, key.length) > LONGEST_KEPT)
+      return injection
     if (injections.size >= CACHE_LIMIT) injections.clear()
     injections.set(key, injection)
   }
@@ -84,8 +89,8 @@ function makeInjection(
   if (base) fill(base, sources, collect)
   const slotValues = uses.map((use) => {
     if (!use.basic) return fill(use.template, sources, collect, (value, path) => headerText(value, path.text))
-    const text = fill(use.template, sources, collect)
-    return `Basic ${Buffer.from(text, 'utf8').toString('base64')}`
+    const text = fill(use.template, sources, collect, utf8Text)
+    return `Basic ${Buffer.from(text, 'latin1').toString('base64')}`
   })
   const query = fillParameters(route.query, sources, collect, parameterText)
   const sets = route.sets.map(({ name, spelled, template }) => ({

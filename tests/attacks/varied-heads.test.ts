@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { raw } from '../../auth-methods/raw.ts'
 import type { Material } from '../../core/directory.ts'
@@ -32,7 +34,10 @@ const route = compileRoute(
 )
 const material: Material = {
   credential: { id: 'cred', version: 1, scope: 'shared' },
-  values: new Secret({ values: { pem: 'line "1"\n'.repeat(400), other: 'another secret' }, plain: [] }),
+  values: new Secret({
+    values: { pem: 'line "1"\n'.repeat(400), other: 'another secret', token: 'x'.repeat(5000) },
+    plain: [],
+  }),
   base: undefined,
   expiresAt: undefined,
   generation: 0,
@@ -56,3 +61,41 @@ t.test(
     t.not(inject('{{$Auth.other}}').needles, first.needles, 'another secret is another matter')
   },
 )
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+/** MB of memory that the work leaves behind. */
+function growth(work: () => void): number {
+  const used = () => {
+    collectGarbage()
+    return process.memoryUsage().heapUsed
+  }
+  const before = used()
+  work()
+  return (used() - before) / 1e6
+}
+
+t.test('what is kept of a head does not keep the whole head', async (t) => {
+  const grown = growth(() => {
+    for (let n = 0; n < 1000; n++) {
+      const field = `Bearer <<$User.Id>> ${n}`
+      const whole = Buffer.alloc(64 * 1024, `${field}\r\n`).toString('latin1')
+      const fields = Fields.from([['X-Api-Key', whole.slice(0, field.length)]])
+      findPlaceholders(fields, route.slots)
+    }
+  })
+  t.ok(grown < 8, `${grown} MB`)
+})
+
+t.test('a head with as many placeholders as it may hold is not kept', async (t) => {
+  const grown = growth(() => {
+    for (let n = 0; n < 32; n++) {
+      const { slotValues } = inject(`${n}${'{{$Auth.token}}'.repeat(250)}`)
+      // As the wire does, which makes one piece of it.
+      t.equal(slotValues[0]?.charCodeAt(1_250_000), 120)
+    }
+  })
+  t.ok(grown < 8, `${grown} MB`)
+  const many = ['a', 'b'].map((n) => ['X-Api-Key', n + '{{$Auth.token}}'.repeat(129)] as const)
+  t.throws(() => findPlaceholders(Fields.from(many), route.slots), { code: 'too_large' })
+})

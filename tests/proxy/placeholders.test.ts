@@ -137,6 +137,13 @@ for (const entrance of ENTRANCES) {
     const { body } = await askBy(t, site, entrance, to, { headers: [`Authorization: Basic ${text}`] })
     t.equal(basic.requests.at(-1)?.headers.authorization, 'Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==')
     t.equal(JSON.parse(body).headers.authorization, `Basic ${'*'.repeat(28)}`, 'the echo is masked')
+    const latin1 = (name: string) => Buffer.from(`${name}:<<$Auth.Password>>`, 'latin1').toString('base64')
+    await askBy(t, site, entrance, to, { headers: [`X-Auth-Token: Basic ${latin1('\xfcml')}`] })
+    t.equal(
+      basic.requests.at(-1)?.headers['x-auth-token'],
+      `Basic ${Buffer.from('\xfcml:open sesame', 'latin1').toString('base64')}`,
+      'whatever the client’s bytes are, they stay',
+    )
     await askBy(t, site, entrance, to)
     t.equal(
       basic.requests.at(-1)?.headers.authorization,
