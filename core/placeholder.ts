@@ -268,8 +268,11 @@ function collectSecrets(name: string, value: Json, auth: AuthValues, collect: Se
 }
 
 function collectTexts(value: Json, collect: SecretCollector): void {
-  if (typeof value === 'string') collect(value)
-  else if (typeof value === 'number') collect(String(value))
+  if (typeof value === 'string') {
+    collect(value)
+    // Blanks at the ends are lost in a head (RFC 9110 §5.5), and wherever an upstream takes them off.
+    if (value.trim() !== value) collect(value.trim())
+  } else if (typeof value === 'number') collect(String(value))
   else if (Array.isArray(value)) for (const item of value) collectTexts(item, collect)
   else if (value !== null && typeof value === 'object')
     for (const item of Object.values(value)) collectTexts(item, collect)

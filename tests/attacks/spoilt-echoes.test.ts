@@ -11,6 +11,7 @@ const STAND_IN = 'sk_test_standin123'
 
 const upstream = await startUpstream(t)
 const setting = await startUpstream(t)
+const blank = await startUpstream(t)
 const site = await startSite(t, {
   principals: [{ id: 'ada', kind: 'user' }],
   connections: [
@@ -25,12 +26,13 @@ const site = await startSite(t, {
       placeholders: { [STAND_IN]: '$Auth.API_Key' },
     }),
     connectionTo(setting, { name: 'always', query: { key: P } }),
+    connectionTo(blank, { name: 'blank' }),
   ],
-  credentials: ['echo', 'always'].map((connection) => ({
-    connection,
-    for: 'shared',
-    fields: { apiKey: KEY },
-  })),
+  credentials: [
+    { connection: 'echo', for: 'shared', fields: { apiKey: KEY } },
+    { connection: 'always', for: 'shared', fields: { apiKey: KEY } },
+    { connection: 'blank', for: 'shared', fields: { apiKey: ` ${KEY} ` } },
+  ],
 })
 const goal = { ...upstream, name: 'echo' }
 const always = { ...setting, name: 'always' }
@@ -146,5 +148,13 @@ for (const entrance of ENTRANCES) {
       body: '<a/>',
     })
     t.equal(status, 200, 'a header is read as it always is')
+  })
+
+  t.test(`${entrance}: a key that was entered with blanks at its ends is found without them`, async (t) => {
+    const headers = [`X-Api-Key: ${P}`]
+    const { status, body } = await askBy(t, site, entrance, { ...blank, name: 'blank' }, { headers })
+    t.equal(status, 200)
+    t.equal(blank.requests.at(-1)?.headers['x-api-key'], KEY)
+    t.notMatch(body, KEY)
   })
 }
