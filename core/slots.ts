@@ -58,13 +58,24 @@ export function compileSlots({ slots = {}, placeholders = {} }: Connection): Slo
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
+/** A header's lower-case name as many upstreams read it, to whom `_` and `-` are one (RFC 3875 §4.1.18). */
+function readName(name: string): string {
+  return name.replaceAll('_', '-')
+}
+
+/** Whether many upstreams read a header's name as one of these; all of them lower case. */
+export function isReadAsOne(name: string, others: readonly string[]): boolean {
+  const read = readName(name)
+  return others.some((other) => readName(other) === read)
+}
+
 /**
  * Whether a header can be a slot or a common header (R5). Throws bad_request for what frames the
  * message, belongs to one hop, or speaks to Locum, with `_` for `-` too: many upstreams read it so.
  */
 export function checkHeaderName(name: string): void {
   if (!TOKEN.test(name)) throw new LocumError('bad_request', 'That is not a header name.')
-  const read = name.toLowerCase().replaceAll('_', '-')
+  const read = readName(name.toLowerCase())
   if (NEVER.has(read) || read.startsWith('locum-')) {
     throw new LocumError('bad_request', `The header \`${name.toLowerCase()}\` cannot be set or be a slot.`)
   }

@@ -6,7 +6,7 @@ import type { LocumError } from '../core/errors.ts'
 import { drawsOnAuth } from '../core/placeholder.ts'
 import type { Needles } from '../core/redact.ts'
 import type { Route } from '../core/route.ts'
-import { findPlaceholders, type SlotUse } from '../core/scan.ts'
+import { fieldMayHoldPlaceholder, findPlaceholders, placeholderOutside, type SlotUse } from '../core/scan.ts'
 import type { Base, Candidate } from '../core/target.ts'
 import { findInTarget, type TargetUse } from '../core/target-slots.ts'
 import type { Caller } from '../core/words.ts'
@@ -55,6 +55,8 @@ export class Draft {
     this.#path = path
     this.#target = findInTarget(path, route.slots)
     this.#fields = findPlaceholders(head.fields, route.slots)
+    if (head.upgrade !== undefined && fieldMayHoldPlaceholder(head.upgrade, route.slots.standIns))
+      throw placeholderOutside('the header `upgrade`')
     if (this.#target || route.secretQuery) checkCharset(head.fields)
     this.#kind = route.body && kindOfBody(route.body, head, body.empty)
   }

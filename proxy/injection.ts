@@ -6,7 +6,7 @@ import { fill, type Template, type VariableSources } from '../core/placeholder.t
 import { Needles } from '../core/redact.ts'
 import type { Route } from '../core/route.ts'
 import type { SlotUse } from '../core/scan.ts'
-import { headerText } from '../core/slots.ts'
+import { headerText, isReadAsOne } from '../core/slots.ts'
 import { parameterText } from '../core/target-slots.ts'
 import type { Caller } from '../core/words.ts'
 import type { Fields, RequestHead } from './wire/message.ts'
@@ -23,6 +23,8 @@ export interface Injection {
   readonly sets: readonly { readonly name: string; readonly spelled: string; readonly value: string }[]
   /** Lower-case names of everything that is set. */
   readonly names: readonly string[]
+  /** Whether one of them has an underscore. */
+  readonly underscored: boolean
   /** The connection's own parameters of the query, and their names for the audit. */
   readonly query: readonly FilledParameter[]
   readonly queryNames: readonly string[]
@@ -98,10 +100,12 @@ function makeInjection(
     spelled,
     value: fill(template, sources, collect, (value, path) => headerText(value, path.text)),
   }))
+  const names = [...new Set([...uses.map((use) => use.name), ...sets.map((set) => set.name)])]
   return {
     slotValues,
     sets,
-    names: [...new Set([...uses.map((use) => use.name), ...sets.map((set) => set.name)])],
+    names,
+    underscored: names.some((name) => name.includes('_')),
     query,
     queryNames: route.query.map(({ label }) => `query:${label}`),
     secrets,
@@ -129,20 +133,17 @@ function needlesOf(secrets: ReadonlySet<string>, known: Kept['needles']): Needle
 }
 
 /**
- * Puts the values into the fields. `uses` were found in these very fields. Spellings with underscores
- * of what is set are dropped, since many upstreams read them as the same header (R8).
+ * Puts the values into the fields. `uses` were found in these very fields. Spellings of what is set that
+ * differ in underscores are dropped, since many upstreams read them as the same header (R8).
  */
 export function inject(fields: Fields, uses: readonly SlotUse[], injection: Injection): void {
   for (let i = 0; i < uses.length; i++)
     fields.values[(uses[i] as SlotUse).index] = injection.slotValues[i] as string
   for (const set of injection.sets) fields.set(set.spelled, set.value)
+  const { names, underscored } = injection
   for (let i = fields.names.length - 1; i >= 0; i--) {
     const name = fields.names[i] as string
-    if (
-      name.includes('_') &&
-      injection.names.includes(name.replaceAll('_', '-')) &&
-      !injection.names.includes(name)
-    )
+    if ((underscored || name.includes('_')) && !names.includes(name) && isReadAsOne(name, names))
       fields.removeAt(i)
   }
 }

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { LocumError } from '../core/errors.ts'
 import { type Needles, StreamMask } from '../core/redact.ts'
 import { fieldMayHoldPlaceholder, placeholderOutside } from '../core/scan.ts'
+import { isReadAsOne } from '../core/slots.ts'
 import type { StandIns } from '../core/stand-ins.ts'
 import { FrameMask } from './websocket.ts'
 import { type BodySink, type BodySource, type Fields, type Tunnel, WireError } from './wire/message.ts'
@@ -39,8 +40,8 @@ export function checkTrailers(trailers: Fields | undefined, standIns: StandIns |
 /** Removes from trailers what speaks to Locum, and what Locum has set in the head. */
 export function leaveOut(trailers: Fields, set: readonly string[]): void {
   for (let i = trailers.size - 1; i >= 0; i--) {
-    const name = (trailers.names[i] as string).replaceAll('_', '-')
-    if (name.startsWith('locum-') || set.includes(name)) trailers.removeAt(i)
+    const name = trailers.names[i] as string
+    if (/^locum[-_]/.test(name) || isReadAsOne(name, set)) trailers.removeAt(i)
   }
 }
 

@@ -12,7 +12,7 @@ const site = await startSite(t, {
     connectionTo(upstream),
     connectionTo(sets, {
       name: 'sets',
-      headers: { Authorization: 'Bearer {{$Auth.API_Key}}', 'X-Tenant-Id': 'acme' },
+      headers: { Authorization: 'Bearer {{$Auth.API_Key}}', 'X-Tenant-Id': 'acme', org_id: 'acme' },
     }),
   ],
   credentials: ['echo', 'sets'].map((connection) => ({
@@ -74,7 +74,7 @@ for (const entrance of ENTRANCES) {
   })
 
   t.test(
-    `${entrance}: spellings with an underscore of what is put in are dropped, others pass`,
+    `${entrance}: spellings of what is put in with other underscores are dropped, others pass`,
     async (t) => {
       const { status } = await askBy(
         t,
@@ -82,7 +82,13 @@ for (const entrance of ENTRANCES) {
         entrance,
         { ...sets, name: 'sets' },
         {
-          headers: ['X_Tenant_Id: evil', 'x-tenant_id: evil', 'X_Other: fine', 'X-Tenant-Id: mine'],
+          headers: [
+            'X_Tenant_Id: evil',
+            'x-tenant_id: evil',
+            'X_Other: fine',
+            'X-Tenant-Id: mine',
+            'Org-Id: evil',
+          ],
         },
       )
       t.equal(status, 200)
@@ -91,6 +97,8 @@ for (const entrance of ENTRANCES) {
       t.equal(headers.x_tenant_id, undefined)
       t.equal(headers['x-tenant_id'], undefined)
       t.equal(headers.x_other, 'fine')
+      t.equal(headers.org_id, 'acme')
+      t.equal(headers['org-id'], undefined)
     },
   )
 

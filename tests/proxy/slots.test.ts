@@ -187,6 +187,7 @@ for (const entrance of ENTRANCES) {
         { path: `/x?a=${STAND_IN}` },
         { path: '/x?a=sk_test_standin12%33' },
         { path: `/x?${STAND_IN}=a` },
+        { headers: ['Connection: Upgrade', `Upgrade: websocket, ${STAND_IN}`] },
       ]) {
         const { status, body } = await askBy(t, site, entrance, { ...usual, name: 'usual' }, asked)
         t.equal(status, 400)
