@@ -171,7 +171,8 @@ for (const entrance of ENTRANCES) {
         const { status } = await askBy(t, site, entrance, goal, {
           method: 'POST',
           path: `/x?token=${P}`,
-          headers: [`Content-Type: ${type}`],
+          // One that is dropped moves those behind it.
+          headers: ['X_Api_Key: mine', `X-Api-Key: ${P}`, 'X-Behind: 1', `Content-Type: ${type}`],
           body: `{"n": 1.0, "token":"${P}"}`,
         })
         return { status, seen: renewing.requests.slice(from) }
@@ -192,6 +193,7 @@ for (const entrance of ENTRANCES) {
         const body = `{"n": 1.0, "token":"${token}"}`
         const { headers } = seen[i] as (typeof seen)[number]
         t.match(seen[i], { body, url: `/x?token=${token}` })
+        t.match(headers, { 'x-api-key': token, 'x-behind': '1' })
         t.equal(headers['content-length'], String(body.length))
         t.equal(headers['x-body'], Buffer.from(body).toString('base64'), 'signed as it goes out')
       }
