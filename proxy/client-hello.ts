@@ -4,6 +4,7 @@
  */
 
 const CHANGE_CIPHER_SPEC = 20
+const ALERT = 21
 const HANDSHAKE = 22
 const CLIENT_HELLO = 1
 const SERVER_NAME = 0
@@ -12,6 +13,8 @@ const HOST_NAME = 0
 const RECORD_LIMIT = 16_384
 /** Bytes of one ClientHello: what OpenSSL takes at the most; those of clients have two thousand. */
 const HELLO_LIMIT = 131_396
+/** Records that hold nothing of a ClientHello: servers take some 32 of them. */
+const IDLE_LIMIT = 100
 
 /** The server name of a ClientHello: a text, none, or something that could be read in two ways. */
 export type ServerName = { readonly name: string | undefined } | 'malformed'
@@ -27,6 +30,8 @@ export class HelloReader {
   #headerSize = 0
   /** Bytes of the record that are still to come. */
   #left = 0
+  /** Records so far that hold nothing of a ClientHello. */
+  #idle = 0
   /** Handshake bytes, over the bounds of records. */
   #parts: Buffer[] = []
   #size = 0
@@ -43,13 +48,16 @@ export class HelloReader {
     this.#headerSize += taken
     const [type, major] = this.#header as unknown as [number, number]
     // Told as soon as it can be: what is no TLS may be waiting for an answer.
-    const known = type === HANDSHAKE || (type === CHANGE_CIPHER_SPEC && this.hellos.length > 0)
+    // A warning, or a record that is empty, is passed over by servers, and so it is here.
+    const between = this.hellos.length > 0 && (type === CHANGE_CIPHER_SPEC || type === ALERT)
+    const known = type === HANDSHAKE || between
     if (!known || (this.#headerSize > 1 && major !== 3)) this.over = true
     else if (this.#headerSize === 5) {
       this.#headerSize = 0
       this.#type = type
       this.#left = this.#header.readUInt16BE(3)
-      if (this.#left === 0 || this.#left > RECORD_LIMIT) this.over = true
+      if ((between || this.#left === 0) && ++this.#idle > IDLE_LIMIT) this.over = true
+      if (this.#left > RECORD_LIMIT) this.over = true
     }
     return bytes.subarray(taken)
   }
@@ -64,14 +72,14 @@ export class HelloReader {
   #gather(piece: Buffer): void {
     this.#parts.push(piece)
     this.#size += piece.length
-    while (!this.over && this.#size >= (this.#wanted || 6)) {
+    while (!this.over && this.#size >= (this.#wanted || 4)) {
       const all = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts)
       this.#parts = [all]
       if (this.#wanted === 0) {
-        // Behind a change of ciphers the bytes may be encrypted, and look like anything.
-        const isHello = all[0] === CLIENT_HELLO && all[4] === 3 && (all[5] as number) <= 4
+        // Whatever its version says: servers go by an extension. Behind a change of ciphers the bytes may be
+        // encrypted and look like one, but then application data comes before it is whole.
         this.#wanted = 4 + all.readUIntBE(1, 3)
-        if (!isHello || this.#wanted > HELLO_LIMIT || this.#wanted < 6) this.over = true
+        if (all[0] !== CLIENT_HELLO || this.#wanted > HELLO_LIMIT) this.over = true
         continue
       }
       this.hellos.push(serverNameOf(all.subarray(4, this.#wanted)))

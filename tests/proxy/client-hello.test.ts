@@ -59,6 +59,29 @@ t.test('reads the one that a server asked for as well, behind a change of cipher
   )
 })
 
+t.test('nothing that a server passes over hides a ClientHello', async (t) => {
+  const first = inRecords(clientHello({ names: [['a.example']] }))
+  const hello = clientHello({ names: [['b.example']] })
+  const warning = Buffer.of(21, 3, 3, 0, 2, 1, 90)
+  const change = Buffer.of(20, 3, 3, 0, 1, 1)
+  const empty = Buffer.of(22, 3, 3, 0, 0)
+  const both = [{ name: 'a.example' }, { name: 'b.example' }]
+  for (const between of [warning, empty, ...[warning, change, empty].map((one) => Buffer.alloc(210, one))])
+    t.same(read(first, between, inRecords(hello)).hellos, both)
+  const cut = inRecords(hello, 50)
+  t.same(read(empty, cut.subarray(0, 55), empty, cut.subarray(55)).hellos, [{ name: 'b.example' }])
+  for (const [major, minor] of [
+    [3, 5],
+    [3, 255],
+    [127, 3],
+  ] as const) {
+    const odd = Buffer.from(hello)
+    odd.set([major, minor], 4)
+    t.same(read(first, inRecords(odd)).hellos, both, 'whatever version it says')
+  }
+  t.ok(read(Buffer.alloc(1000, empty)).over, 'but not for ever')
+})
+
 t.test('stops reading where the rest is encrypted', async (t) => {
   const first = inRecords(clientHello({ names: [['a.example']] }))
   const keyExchange = Buffer.of(22, 3, 3, 0, 7, 16, 0, 0, 3, 1, 2, 3)
@@ -69,7 +92,7 @@ t.test('stops reading where the rest is encrypted', async (t) => {
     Buffer.concat([change, finished(0)]),
     Buffer.concat([change, finished(1)]),
     Buffer.of(23, 3, 3, 0, 1, 0),
-    Buffer.of(21, 3, 3, 0, 2, 1, 0),
+    Buffer.concat([change, finished(1).fill(0, 6, 8), Buffer.of(23, 3, 3, 0, 1, 0)]),
   ]) {
     t.same(read(first, next), { hellos: [{ name: 'a.example' }], over: true })
   }
@@ -84,7 +107,6 @@ t.test('what is no TLS is told at its first bytes', async (t) => {
     '\x14\x03\x03\x00\x01\x01',
   ])
     t.same(read(Buffer.from(text, 'latin1')), { hellos: [], over: true }, JSON.stringify(text))
-  t.same(read(Buffer.of(22, 3, 1, 0, 0)), { hellos: [], over: true }, 'an empty record')
   t.same(read(Buffer.of(22, 3, 1, 0xff, 0xff)), { hellos: [], over: true }, 'a record beyond its bound')
   t.same(
     read(Buffer.of(22, 3, 1, 0, 6, 1, 0xff, 0xff, 0xff, 3, 3)),
