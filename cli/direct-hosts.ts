@@ -21,27 +21,50 @@ export function directHosts(
   }
 }
 
-/** Whether a program may take an entry for one that a destination is under, by the widest reading that there is. */
+/**
+ * Whether a program may take an entry for one that a destination is under, by the widest reading that there
+ * is: requests compares the ends of texts, whatever a label is; Node takes `10.0.0.1-10.0.0.9`; axios and
+ * .NET take a `*` anywhere.
+ */
 function covers(entry: string, { host, wildcard }: Destination): boolean {
   const name = host.replace(/^\*\.|^\[|\]$/g, '')
-  if (entry === '*') return true
   const [network, length] = entry.split('/')
   if (length !== undefined) return isWithin(name, network as string, Number(length))
+  const [first, last] = entry.split('-')
+  if (last !== undefined && isIP(first as string)) return isBetween(name, first as string, last)
   const bare = entry
     .toLowerCase()
     .replace(/^\[([^\]]*)\](?::\d+)?$/, '$1')
     .replace(/^([^:]*):\d+$/, '$1')
     .replace(/^(?:\*?\.)+/, '')
     .replace(/\.$/, '')
-  if (name === bare || name.endsWith(`.${bare}`)) return true
-  return wildcard && bare.endsWith(`.${name}`)
+  const end = bare
+    .split('*')
+    .map((text) => text.replace(/[^a-z0-9]/g, '\\$&'))
+    .join('.*')
+  return new RegExp(`${end}$`).test(name) || (wildcard && bare.endsWith(`.${name}`))
 }
+
+const FAMILY = { 4: 'ipv4', 6: 'ipv6' } as const
 
 function isWithin(address: string, network: string, length: number): boolean {
   const family = isIP(network)
   if (family === 0 || family !== isIP(address) || !(length >= 0 && length <= (family === 4 ? 32 : 128)))
     return false
   const list = new BlockList()
-  list.addSubnet(network, length, family === 4 ? 'ipv4' : 'ipv6')
-  return list.check(address, family === 4 ? 'ipv4' : 'ipv6')
+  list.addSubnet(network, length, FAMILY[family as 4 | 6])
+  return list.check(address, FAMILY[family as 4 | 6])
+}
+
+function isBetween(address: string, first: string, last: string): boolean {
+  const family = isIP(first)
+  if (family === 0 || family !== isIP(last) || family !== isIP(address)) return false
+  const list = new BlockList()
+  try {
+    list.addRange(first, last, FAMILY[family as 4 | 6])
+  } catch {
+    // The last stands before the first: it holds no address.
+    return false
+  }
+  return list.check(address, FAMILY[family as 4 | 6])
 }
