@@ -137,14 +137,17 @@ function answers(file: ServerFile): Promise<boolean> {
   const challenge = randomBytes(32).toString('hex')
   const expected = Buffer.from(proof(file.secret, challenge))
   return new Promise((resolve) => {
-    const asking = request(`${file.console}/healthz?challenge=${challenge}`, { agent: false }, (response) => {
-      response.resume()
+    // In all, however slowly something answers.
+    const signal = AbortSignal.timeout(PATIENCE)
+    const url = `${file.console}/healthz?challenge=${challenge}`
+    const asking = request(url, { agent: false, signal }, (response) => {
+      // Its head says it; a body without an end would keep this process from ending.
+      asking.destroy()
       const shown = Buffer.from(String(response.headers['locum-proof'] ?? ''))
       resolve(shown.length === expected.length && timingSafeEqual(shown, expected))
     })
     // One that does not answer is not there, whatever the reason.
-    asking.once('error', () => resolve(false))
-    asking.setTimeout(PATIENCE, () => asking.destroy())
+    asking.on('error', () => resolve(false))
     asking.end()
   })
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { findServer, ServerSign } from '../../cli/servers.ts'
@@ -21,6 +21,13 @@ async function listen(t: Teardown, serve: RequestListener, port = 0): Promise<nu
   await once(server, 'listening')
   t.teardown(() => server.close())
   return (server.address() as AddressInfo).port
+}
+
+/** An answer that is never whole, and never still. */
+function drip(socket: Socket, start: string): void {
+  socket.write(start)
+  const timer = setInterval(() => socket.write('a'), 100)
+  socket.on('error', () => {}).on('close', () => clearInterval(timer))
 }
 
 const challengeOf = (url = '') => /challenge=(\w+)/.exec(url)?.[1] ?? ''
@@ -78,6 +85,8 @@ t.test('what answers where a server was is not taken for it', async (t) => {
       response.setHeader('Locum-Proof', sign.prove('0'.repeat(64))).end('ok\n'),
     'with a reset': ({ socket }) => socket.destroy(),
     never: () => {},
+    'without an end': ({ socket }) => drip(socket, 'HTTP/1.1 200 OK\r\nx: '),
+    'with a body without an end': ({ socket }) => drip(socket, 'HTTP/1.1 200 OK\r\n\r\n'),
   }
   for (const [how, serve] of Object.entries(answers)) {
     const port = await listen(t, (request, response) => {
