@@ -8,8 +8,8 @@ export interface ClientGifts {
   readonly key: string
   /** Hosts that are reached directly, as NO_PROXY has them. */
   readonly direct: readonly string[]
-  /** The user's own folder. */
-  readonly home: string
+  /** The user's own folder, where there is one. */
+  readonly home: string | undefined
   readonly trust: TrustFiles
 }
 
@@ -104,7 +104,11 @@ export const CLIENT_VARIABLES: readonly ClientVariable[] = [
     readBy: 'wget, which has no variable for it',
     holds: "a file with what it named before (or ~/.wgetrc) and the site's CA",
     value: ({ trust, home }, before) =>
-      trust.write('wgetrc', `ca_certificate = ${trust.roots(undefined)}\n`, before ?? `${home}/.wgetrc`),
+      trust.write(
+        'wgetrc',
+        `ca_certificate = ${trust.roots(undefined)}\n`,
+        before ?? (home && `${home}/.wgetrc`),
+      ),
   },
   {
     names: ['JAVA_TOOL_OPTIONS'],
@@ -144,9 +148,10 @@ function joined(before: string | undefined, ours: string): string {
   return before === undefined || before.trim() === '' ? ours : `${before} ${ours}`
 }
 
-/** For a variable that Java splits at blanks. */
+/** For a variable that Java splits at blanks; it knows both quotes, and no way to escape one. */
 function quoted(option: string): string {
-  return /\s/.test(option) ? `"${option}"` : option
+  if (!/[\s"']/.test(option)) return option
+  return option.includes('"') ? `'${option}'` : `"${option}"`
 }
 
 function javaOptions({ bareUrl, direct, trust }: ClientGifts): string[] {

@@ -81,7 +81,7 @@ async function runIn(
           id,
           key: borrowed.key,
           direct,
-          home: terminal.env.HOME ?? homedir(),
+          home: homeOf(terminal),
           trust,
         })
         // A signal that came while files were written is heard first: signals are looked for once a turn.
@@ -99,6 +99,17 @@ async function runIn(
     }
   } finally {
     await borrowed.giveBack()
+  }
+}
+
+/** Undefined for a user of whom the system knows nothing, as in many a container. */
+function homeOf({ env }: Terminal): string | undefined {
+  if (env.HOME) return env.HOME
+  try {
+    return homedir()
+  } catch {
+    // It has no other way to say so.
+    return undefined
   }
 }
 

@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import { request } from 'node:http'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { isGone } from './left-behind.ts'
 
 /** The folder in the data folder in which each server says where it is; one file a server, 0600. */
 const FOLDER = 'servers'
@@ -47,7 +48,7 @@ export class ServerSign {
     const folder = join(this.#data, FOLDER)
     await mkdir(folder, { mode: 0o700, recursive: true })
     for (const { path, file } of await readFiles(folder)) {
-      if (file?.host === hostname() && !isAlive(file.pid)) await rm(path, { force: true })
+      if (file && isGone(file)) await rm(path, { force: true })
     }
     const file: ServerFile = {
       proxy: proxyUrl,
@@ -119,14 +120,6 @@ function parse(text: string): ServerFile | undefined {
 
 function isLoopback(url: string): boolean {
   return /^http:\/\/(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]):\d{1,5}$/.test(url)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }
 
 function proof(secret: string, challenge: string): string {

@@ -1,8 +1,10 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { getCACertificates } from 'node:tls'
+import { LocumError } from '../core/errors.ts'
 import type { TrustFiles } from './client-environment.ts'
+import { isGone } from './left-behind.ts'
 
 /** Where systems keep the roots that their programs trust, as one file. */
 const SYSTEM_ROOTS = [
@@ -22,8 +24,12 @@ export interface TrustFolder extends TrustFiles {
   remove(): void
 }
 
+/** `locum-run-PID-HOST-XXXXXX` */
+const FOLDER = /^locum-run-(\d+)-(.+)-[A-Za-z0-9]{6}$/
+
 /**
- * A private folder with what a program has to trust: `caPem` beside what it would trust anyway.
+ * A private folder with what a program has to trust: `caPem` beside what it would trust anyway. Takes down,
+ * too, what commands of this user were killed on. Throws bad_request where none can be made.
  * `truststore` makes a PKCS #12. `warn` is told of a file that a variable names and that cannot be read.
  */
 export async function makeTrustFolder(x: {
@@ -31,7 +37,7 @@ export async function makeTrustFolder(x: {
   truststore(certificates: readonly { readonly raw: Buffer }[]): Promise<Buffer>
   warn(line: string): void
 }): Promise<TrustFolder> {
-  const folder = mkdtempSync(join(tmpdir(), 'locum-run-'))
+  const folder = makeFolder()
   const remove = () => rmSync(folder, { recursive: true, force: true })
   // Where the process ends in a way of its own, too.
   process.once('exit', remove)
@@ -89,6 +95,39 @@ export async function makeTrustFolder(x: {
     remove()
     throw thrown
   }
+}
+
+/** Its path is absolute: the program may work in another folder. */
+function makeFolder(): string {
+  const parent = resolve(tmpdir())
+  takeDownLeftBehind(parent)
+  try {
+    return mkdtempSync(join(parent, `locum-run-${process.pid}-${hostname()}-`))
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    throw new LocumError('bad_request', `There can be no folder for certificates in ${parent} (${code}).`, {
+      hint: 'TMPDIR names another place.',
+      cause,
+    })
+  }
+}
+
+function takeDownLeftBehind(parent: string): void {
+  try {
+    for (const name of readdirSync(parent)) {
+      const path = join(parent, name)
+      if (isLeftBehind(name, path)) rmSync(path, { recursive: true, force: true })
+    }
+  } catch {
+    // What cannot be listed or taken down stays for the next, and keeps nobody from running a program.
+  }
+}
+
+function isLeftBehind(name: string, path: string): boolean {
+  const [, pid, host = ''] = FOLDER.exec(name) ?? []
+  if (pid === undefined || !isGone({ host, pid: Number(pid) })) return false
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  return found?.isDirectory() === true && found.uid === process.getuid?.()
 }
 
 function once<T>(make: () => T): () => T {

@@ -68,6 +68,8 @@ t.test('what a variable named before goes on being trusted, each by its own read
   t.equal(written.get('wgetrc'), '/c|ca_certificate = roots()\n')
   clientEnvironment({}, GIFTS)
   t.equal(written.get('wgetrc'), '/home/ada/.wgetrc|ca_certificate = roots()\n')
+  clientEnvironment({}, { ...GIFTS, home: undefined })
+  t.equal(written.get('wgetrc'), 'undefined|ca_certificate = roots()\n')
 })
 
 t.test('Java is told on its command line what it may show, and the key in a file', async (t) => {
@@ -80,6 +82,8 @@ t.test('Java is told on its command line what it may show, and the key in a file
   t.match(tool, '"-Djavax.net.ssl.trustStore=/run/a folder/trust.p12"')
   t.equal(jdk, '-Dx=y @/run/java-options')
   t.notMatch(tool + jdk, GIFTS.key)
+  const odd = clientEnvironment({}, { ...GIFTS, trust: { ...GIFTS.trust, truststore: '/run/a"b/trust.p12' } })
+  t.match(odd.JAVA_TOOL_OPTIONS, `'-Djavax.net.ssl.trustStore=/run/a"b/trust.p12'`)
   t.match(written.get('java-options'), '-Dhttps.proxyPassword=lcm_key\n')
 })
 

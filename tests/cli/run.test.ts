@@ -1,4 +1,15 @@
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { absent } from '../clients/running.ts'
@@ -308,6 +319,45 @@ t.test('a killed command leaves a key that ends, and nothing else that opens any
     [{ managedBy: 'locum:run' }],
   )
   t.equal(statSync(folder).mode & 0o777, 0o700)
+})
+
+t.test('what a killed command left is taken down by the next, and nothing of anybody else', async (t) => {
+  const { site } = await startEchoSite(t)
+  const folder = t.testdir({ '.wgetrc': 'password = of-a-proxy\n', temp: {} })
+  const temp = join(folder, 'temp')
+  const env = { TMPDIR: temp, HOME: folder }
+  const run = locum(t, site.data, ['run', '--as', 'ada', '--', NODE, '-e', TELL], env)
+  await run.until(/^\{.*\}\n/)
+  const kept = () => readdirSync(temp).filter((name) => name.startsWith('locum-run-'))
+  const [left] = kept()
+  t.match(readFileSync(join(temp, left as string, 'wgetrc'), 'utf8'), 'of-a-proxy')
+  const line = ['run', '--as', 'ada', '--', NODE, '-e', '']
+  t.match(await locum(t, site.data, line, env).ended, { code: 0 })
+  t.same(kept(), [left], 'not while it runs')
+  run.kill('SIGKILL')
+  process.kill(JSON.parse(run.said.out).pid, 'SIGKILL')
+  await run.ended
+  const others = [`${left?.replace(/-\d+-/, '-1-')}`, `${left?.replace(/-\d+-.*-/, '-999999999-elsewhere-')}`]
+  for (const name of others) mkdirSync(join(temp, name))
+  const link = `locum-run-999999999-${hostname()}-abcdef`
+  symlinkSync(folder, join(temp, link))
+  t.match(await locum(t, site.data, line, env).ended, { code: 0 })
+  t.same(kept().sort(), [...others, link].sort())
+})
+
+t.test('the files are found from any folder, and where there can be none it is said', async (t) => {
+  const { site } = await startEchoSite(t)
+  const { out } = await locum(t, site.data, ['run', '--as', 'ada', '--', 'printenv', 'CURL_CA_BUNDLE'], {
+    TMPDIR: 'tests/..',
+  }).ended
+  t.match(out, new RegExp(`^${process.cwd()}/locum-run-`))
+  t.match(
+    await locum(t, site.data, ['run', '--as', 'ada', '--', 'true'], { TMPDIR: '/no/such/place' }).ended,
+    {
+      code: 1,
+      err: /^locum: bad_request: .* \/no\/such\/place \(ENOENT\)\.\nTMPDIR names another place\.\n$/,
+    },
+  )
 })
 
 t.test(
