@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { LocumError } from '../core/errors.ts'
 import type { Scope } from '../core/words.ts'
 import { type Added, addTemplate, checkTemplate } from '../operations/add.ts'
+import { checkInput } from '../operations/schema.ts'
 import {
   checkAnswers,
   fillTemplate,
@@ -102,11 +103,18 @@ function list(terminal: Terminal, options: AddOptions): void {
 }
 
 function show(terminal: Terminal, template: Template, options: AddOptions): void {
+  const { name, for: scope } = options
+  checkInput(addTemplate.input, {
+    template: template.name,
+    for: scope,
+    answers: options.set,
+    ...(name === undefined ? {} : { name }),
+  })
   const usual = Object.entries(template.ask).map(
     ([name, { default: usual, example }]) => [name, usual ?? example ?? ''] as const,
   )
   const answers = checkAnswers(template, { ...Object.fromEntries(usual), ...options.set }, { secrets: false })
-  const text = templateFile(template, { answers, name: options.name, scope: options.for as Scope })
+  const text = templateFile(template, { answers, name, scope: scope as Scope })
   terminal.write(options.json ? json({ file: text }) : text)
 }
 

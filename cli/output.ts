@@ -56,6 +56,11 @@ export function facts(pairs: readonly (readonly [string, string | undefined])[])
   return known.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('')
 }
 
+/** What a shell puts the content of a file in for, whatever the file is called. */
+export function contentOf(file: string): string {
+  return `$(cat '${file.replaceAll("'", `'\\''`)}')`
+}
+
 /** One value as JSON on one line. */
 export function json(value: unknown): string {
   return `${JSON.stringify(value)}\n`

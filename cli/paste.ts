@@ -4,7 +4,9 @@ import type { Scope } from '../core/words.ts'
 import type { Added } from '../operations/add.ts'
 import { listPrincipals } from '../operations/principals.ts'
 import { checkAnswers, fillTemplate, type Template } from '../operations/template.ts'
+import { contentOf } from './output.ts'
 import { PROXY } from './serve.ts'
+import { findServer } from './servers.ts'
 import type { Session } from './session.ts'
 
 /** Lines that a person pastes to use a connection. No key is in them. */
@@ -35,7 +37,8 @@ export async function pasteLines(
   const scope = credential.bindings.find((binding) => binding.connection === name)?.for ?? 'shared'
   const caller = await callerFor(session, scope)
   const [destination] = connection.destinations as [string]
-  const proxy = `http://${PROXY}`
+  // A key is in these lines: they lead to the server that proves to be this site's, where one runs.
+  const proxy = (await findServer(session.site.data))?.proxyUrl ?? `http://${PROXY}`
   // To the upstream it is https all the same, and nothing has to trust a CA.
   const url = `${(connection.base ?? destination).replace(/^https:/, 'http:').replace(/\/$/, '')}${probe.path}`
   const headers = [
@@ -68,6 +71,6 @@ async function callerFor({ site, run }: Session, scope: Scope): Promise<{ id: st
   }
   // The first start makes this one, and leaves its key there unless a person was shown it.
   const file = join(site.data, 'admin-key')
-  if (existsSync(file)) return { id: 'admin', key: `$(cat '${file.replaceAll("'", `'\\''`)}')` }
+  if (existsSync(file)) return { id: 'admin', key: contentOf(file) }
   return { id: principals[0]?.id ?? 'admin', key }
 }

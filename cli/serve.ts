@@ -11,7 +11,7 @@ import { applyFile } from '../operations/apply.ts'
 import type { FileContent } from '../operations/file.ts'
 import { addFirstAdministrator, dropFirstAdministrator } from '../operations/principals.ts'
 import { changesText } from './apply.ts'
-import { json } from './output.ts'
+import { contentOf, json } from './output.ts'
 import { ServerSign } from './servers.ts'
 import { type GlobalOptions, type Session, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
@@ -190,7 +190,7 @@ function welcome(
   { adminKey, adminKeyFile }: FirstKey,
   connections: readonly Connection[],
 ): string {
-  const key = adminKey ?? (adminKeyFile === undefined ? '$LOCUM_KEY' : `$(cat '${adminKeyFile}')`)
+  const key = adminKey ?? (adminKeyFile === undefined ? '$LOCUM_KEY' : contentOf(adminKeyFile))
   const exact = connections.flatMap(({ destinations }) => destinations).filter(({ wildcard }) => !wildcard)
   const reached = exact.find(({ scheme }) => scheme === 'https') ?? exact[0]
   const lines = [

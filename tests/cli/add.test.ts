@@ -6,6 +6,7 @@ import t from 'tap'
 import { start } from '../../main.ts'
 import { fillTemplate, templates } from '../../operations/template.ts'
 import { startInternet } from '../kit/internet.ts'
+import { eventually } from '../kit/raw.ts'
 import { openShell, type Shell } from './kit.ts'
 import { DOCUMENTED, KEY } from './templates.ts'
 
@@ -316,4 +317,56 @@ t.test('the administrator whom the first start made is who calls in the line', a
   t.match(await sh(`printf %s "${user}"`, {}), /^admin:lcm_\w+$/)
   const [added] = (await shell.run('audit export')).out.split('\n').filter((line) => line.includes('"add"'))
   t.match(JSON.parse(added as string), { operation: 'add', subject: 'openai/shared', outcome: 'done' })
+})
+
+t.test('what is printed for a shell stays one word, whatever the folder is called', async (t) => {
+  const { run } = openShell(t)
+  const data = `${t.testdirName}/it's; $(id) "here"`
+  writeFileSync(
+    `${t.testdirName}/some.yaml`,
+    'connections: [{ name: a, destinations: ["https://a.example"], auth: { method: none } }]\n',
+  )
+  const serve = ['--data', data, 'serve', '--proxy', '127.0.0.1:0', '--console', '127.0.0.1:0']
+  const started = await run([...serve, '--config', `${t.testdirName}/some.yaml`], {
+    untilStopped: () => Promise.resolve(),
+  })
+  const added = await run(['--data', data, 'add', 'openai'], { input: KEY })
+  for (const { out } of [started, added]) {
+    const [, user] = /--proxy-user (".*") http/.exec(out) as RegExpExecArray
+    t.match(await sh(`printf '<%s>' ${user}`, {}), /^<admin:lcm_\w+>$/)
+  }
+})
+
+t.test('the line leads to the server of this folder, wherever it listens', async (t) => {
+  const shell = openShell(t)
+  let stop = () => {}
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve
+  })
+  let started = ''
+  const serving = shell.run('serve --json --proxy 127.0.0.1:0 --console 127.0.0.1:0', {
+    untilStopped: () => stopped,
+    write: (text) => {
+      started += text
+    },
+  })
+  await eventually(() => started.endsWith('\n'), 'it serves')
+  const { proxy } = JSON.parse(started)
+  const { curl, baseUrl, sdk } = await shell.json('add openai', { input: KEY })
+  t.match(curl, `curl --proxy ${proxy} `)
+  t.equal(baseUrl, `${proxy}/c/openai/`)
+  t.match(sdk, `OPENAI_BASE_URL=${proxy}/c/openai/v1`)
+  stop()
+  await serving
+})
+
+t.test('what is shown as a file is one that can be applied, or refused', async (t) => {
+  const { run } = openShell(t)
+  for (const [line, says] of [
+    ['add openai --show --for nobody', /`for`: .*shared, profile:NAME or user:ID/],
+    ['add openai --show --for user:', /`for`/],
+    ['add openai --show --name ../x', /`name`: .*begins with a letter/],
+  ] as const) {
+    t.match(await run(line), { code: 1, out: '', err: says }, line)
+  }
 })
