@@ -20,10 +20,10 @@ const UNMATCHED_PORT = 443
 /**
  * Permits a CONNECT: the port of a declared destination that this caller may use, so that no leaf is
  * minted for anything else (R16, R18); or, where `passesUnmatched`, port 443 of a host that is declared
- * nowhere. `named` is the client's `Locum-Connection`. Whoever may act for others is judged with each
- * request inside, which says for whom; what passes untouched is the caller's own. Throws
- * connection_not_found, not_allowed, connection_ambiguous where the connections that the caller may use
- * do not agree.
+ * nowhere and no connection is named. `named` is the client's `Locum-Connection`. Whoever may act for
+ * others is judged with each request inside, which says for whom; what passes untouched is the caller's
+ * own. Throws connection_not_found, not_allowed, connection_ambiguous where the connections that the
+ * caller may use do not agree.
  */
 export function chooseTunnel(
   directory: Pick<Directory, 'routesTo' | 'declaresHost'>,
@@ -36,9 +36,10 @@ export function chooseTunnel(
     directory.routesTo(destination).map((route) => ({ route, destination })),
   )
   if (reached.length === 0) {
-    if (x.passesUnmatched && target.port === UNMATCHED_PORT && !directory.declaresHost(target.host))
-      return { kind: 'unmatched' }
-    throw noConnection(where)
+    const isUnmatched = target.port === UNMATCHED_PORT && !directory.declaresHost(target.host)
+    // Whoever names a connection means it: without it placeholders would leave as they stand.
+    if (x.passesUnmatched && isUnmatched && x.named === undefined) return { kind: 'unmatched' }
+    throw noConnection(where, x.named)
   }
   const meant = reached.filter(({ route }) => x.named === undefined || route.connection.name === x.named)
   if (meant.length === 0) throw noConnection(where, x.named)

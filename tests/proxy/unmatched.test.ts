@@ -3,7 +3,7 @@ import { issue } from '../kit/certificates.ts'
 import { connectionTo } from '../kit/echo-site.ts'
 import { startParent } from '../kit/parent.ts'
 import { openPassing, untouchedTo } from '../kit/passing.ts'
-import { eventually, openTunnel } from '../kit/raw.ts'
+import { dial, eventually, keyLine, openTunnel } from '../kit/raw.ts'
 import { startSite } from '../kit/site.ts'
 import { replying, startBytes, upstreamCa } from '../kit/upstream.ts'
 
@@ -113,6 +113,18 @@ t.test('a host that a connection names never passes as unmatched', async (t) => 
   for (const authority of ['crm.test:443', 'a.b.crm.test:443', 'api.test.evil.test:443'])
     await openTunnel(t, site, authority, { as: 'ben', plain: true })
   t.equal(parent.asked.length, 3, 'and no other is taken for one')
+})
+
+t.test('who names a connection passes by no other way', async (t) => {
+  const { site, parent } = await startOpenSite(t, [
+    untouchedTo({ origin: 'https://lab.test', ca: undefined }),
+  ])
+  const client = await dial(t, site.port)
+  client.send(
+    `CONNECT public.test:443 HTTP/1.1\r\nHost: public.test:443\r\nLocum-Connection: lab\r\n${keyLine(site, 'connect', 'ada')}\r\n`,
+  )
+  t.match(await client.whole(), /^HTTP\/1.1 403 .*connection_not_found/)
+  t.same(parent.asked, [])
 })
 
 t.test('a connection that comes ends what passed to its host, and nothing else', async (t) => {
