@@ -6,11 +6,13 @@
 const CHANGE_CIPHER_SPEC = 20
 const ALERT = 21
 const HANDSHAKE = 22
+const APPLICATION_DATA = 23
 const CLIENT_HELLO = 1
 const SERVER_NAME = 0
 const HOST_NAME = 0
-/** Of a record in clear. */
-const RECORD_LIMIT = 16_384
+const EARLY_DATA = 42
+/** Of a record, encrypted ones included (RFC 5246 §6.2.3). */
+const RECORD_LIMIT = 18_432
 /** Bytes of one ClientHello: what OpenSSL takes at the most; those of clients have two thousand. */
 const HELLO_LIMIT = 131_396
 /** Records that hold nothing of a ClientHello: servers take some 32 of them. */
@@ -32,6 +34,8 @@ export class HelloReader {
   #left = 0
   /** Records so far that hold nothing of a ClientHello. */
   #idle = 0
+  /** A server may skip application data then, and read the ClientHello behind it (RFC 8446 §4.2.10). */
+  #early = false
   /** Handshake bytes, over the bounds of records. */
   #parts: Buffer[] = []
   #size = 0
@@ -50,7 +54,8 @@ export class HelloReader {
     // Told as soon as it can be: what is no TLS may be waiting for an answer.
     // A warning, or a record that is empty, is passed over by servers, and so it is here.
     const between = this.hellos.length > 0 && (type === CHANGE_CIPHER_SPEC || type === ALERT)
-    const known = type === HANDSHAKE || between
+    const early = this.#early && this.#size === 0 && type === APPLICATION_DATA
+    const known = type === HANDSHAKE || between || early
     if (!known || (this.#headerSize > 1 && major !== 3)) this.over = true
     else if (this.#headerSize === 5) {
       this.#headerSize = 0
@@ -82,7 +87,9 @@ export class HelloReader {
         if (all[0] !== CLIENT_HELLO || this.#wanted > HELLO_LIMIT) this.over = true
         continue
       }
-      this.hellos.push(serverNameOf(all.subarray(4, this.#wanted)))
+      const { name, early } = readHello(all.subarray(4, this.#wanted))
+      this.hellos.push(name)
+      this.#early ||= early
       this.#size -= this.#wanted
       this.#parts = this.#size > 0 ? [all.subarray(this.#wanted)] : []
       this.#wanted = 0
@@ -121,34 +128,31 @@ class Cursor {
   }
 }
 
-/** Of a ClientHello without the head of its message. */
-function serverNameOf(hello: Buffer): ServerName {
+/** Of a ClientHello without the head of its message; `early`: it offers early data. */
+function readHello(hello: Buffer): { name: ServerName; early: boolean } {
   try {
-    return { name: readName(hello) }
+    const extensions = readExtensions(hello)
+    const names = extensions.filter(([type]) => type === SERVER_NAME).map(([, body]) => readServerName(body))
+    if (names.length > 1) throw new RangeError('two server names')
+    return { name: { name: names[0] }, early: extensions.some(([type]) => type === EARLY_DATA) }
   } catch (thrown) {
     if (!(thrown instanceof RangeError)) throw thrown
-    return 'malformed'
+    return { name: 'malformed', early: false }
   }
 }
 
-function readName(hello: Buffer): string | undefined {
+function readExtensions(hello: Buffer): (readonly [type: number, body: Buffer])[] {
   const cursor = new Cursor(hello)
   cursor.skip(34)
   cursor.field(1)
   cursor.field(2)
   cursor.field(1)
-  if (cursor.left === 0) return undefined
-  const extensions = new Cursor(cursor.field(2))
+  if (cursor.left === 0) return []
+  const list = new Cursor(cursor.field(2))
   if (cursor.left > 0) throw new RangeError('bytes behind the extensions')
-  let name: string | undefined
-  while (extensions.left > 0) {
-    const type = extensions.number(2)
-    const body = extensions.field(2)
-    if (type !== SERVER_NAME) continue
-    if (name !== undefined) throw new RangeError('two server names')
-    name = readServerName(body)
-  }
-  return name
+  const extensions: (readonly [number, Buffer])[] = []
+  while (list.left > 0) extensions.push([list.number(2), list.field(2)])
+  return extensions
 }
 
 /** RFC 6066 §3: one name of one type; whoever sends more wants them read differently. */

@@ -104,6 +104,19 @@ t.test('the name of a second ClientHello counts as well', async (t) => {
   }
 })
 
+t.test('nor does early data hide it, which a server that asks for another skips', async (t) => {
+  const front = await startFront(t)
+  const offer = inRecords(clientHello({ names: [['localhost']], extensions: [[42, Buffer.alloc(0)]] }))
+  const data = Buffer.concat([Buffer.of(23, 3, 3, 0, 100), Buffer.alloc(100, 7)])
+  const client = await openTunnel(t, front.site, front.authority, { plain: true })
+  const passes = Buffer.concat([offer, data, data])
+  client.socket.write(passes)
+  await eventually(() => front.arrived.length === passes.length, 'it arrives')
+  client.socket.write(inRecords(OTHER))
+  await client.gone()
+  t.equal(front.arrived.length, passes.length)
+})
+
 t.test('what comes with the CONNECT, before it is answered, is looked at too', async (t) => {
   const front = await startFront(t)
   for (const hello of [OTHER, OWN]) {

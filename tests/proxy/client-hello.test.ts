@@ -68,7 +68,13 @@ t.test('nothing that a server passes over hides a ClientHello', async (t) => {
   const both = [{ name: 'a.example' }, { name: 'b.example' }]
   for (const between of [warning, empty, ...[warning, change, empty].map((one) => Buffer.alloc(210, one))])
     t.same(read(first, between, inRecords(hello)).hellos, both)
+  const early = inRecords(clientHello({ names: [['a.example']], extensions: [[42, Buffer.alloc(0)]] }))
+  const data = (size: number) =>
+    Buffer.concat([Buffer.of(23, 3, 3, size >> 8, size & 255), Buffer.alloc(size)])
+  t.same(read(early, data(100), data(16_640), change, inRecords(hello)).hellos, both, 'early data is skipped')
+  t.same(read(first, data(100), inRecords(hello)).hellos.length, 1, 'but only what was offered')
   const cut = inRecords(hello, 50)
+  t.ok(read(early, cut.subarray(0, 55), data(100)).over, 'and never within a ClientHello')
   t.same(read(empty, cut.subarray(0, 55), empty, cut.subarray(55)).hellos, [{ name: 'b.example' }])
   for (const [major, minor] of [
     [3, 5],
