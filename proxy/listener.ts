@@ -22,6 +22,7 @@ import { Exchange } from './exchange.ts'
 import { checkOrigin, isPreflight, preflightAnswer } from './gateway.ts'
 import type { Living } from './live.ts'
 import { Passage } from './passage.ts'
+import { isOwnField } from './reading.ts'
 import { recordRefusal } from './records.ts'
 import { codeOfFault, refusalOf } from './refusal.ts'
 import type { Room, Session } from './room.ts'
@@ -135,7 +136,11 @@ export class ProxyListener {
   }
 
   #serve(socket: Socket, session: Session, rest: Buffer | undefined): ServerConnectionHandle<Session> {
-    const connection = serveH1(socket, session, this.#handler, { rest, limits: this.#limits })
+    const connection = serveH1(socket, session, this.#handler, {
+      rest,
+      limits: this.#limits,
+      isOurs: isOwnField,
+    })
     this.#connections.add(connection)
     const unwatch = watchHalfClosed(socket, () => connection.destroy())
     connection.onclose = () => {

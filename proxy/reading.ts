@@ -138,6 +138,11 @@ export function checkFilled(
   )
 }
 
+/** Whether a field, by its lower-case name, speaks to Locum. */
+export function isOwnField(name: string): boolean {
+  return name.startsWith('locum-')
+}
+
 /** Removes what speaks to Locum; gives the value of Locum-Connection. */
 function takeOwnFields(head: RequestHead, caller: Caller): string | undefined {
   const { fields } = head
@@ -145,7 +150,7 @@ function takeOwnFields(head: RequestHead, caller: Caller): string | undefined {
   for (let i = fields.names.length - 1; i >= 0; i--) {
     const name = fields.names[i] as string
     if (name === 'proxy-authorization') fields.removeAt(i)
-    else if (name.startsWith('locum-') || name.startsWith('locum_')) {
+    else if (isOwnField(name) || name.startsWith('locum_')) {
       // Served as themselves, they would use the wrong person's credential.
       if (name === FOR_HEADER && caller.actor === undefined) refuseActing()
       if (name === 'locum-connection') named = fields.values[i]

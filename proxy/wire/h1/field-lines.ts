@@ -133,9 +133,10 @@ export class FieldLines {
   /**
    * Takes out the fields that Connection names, and says whether the connection may be used again.
    * An option that is not a token is no field's name: it ends the connection and removes nothing.
-   * Proxy-Authorization is for us and stays until it was used. Throws malformed for a list without end.
+   * Proxy-Authorization is for us and stays until it was used, and so do fields that `isOurs` knows.
+   * Throws malformed for a list without end.
    */
-  persistent(minor: 0 | 1): boolean {
+  persistent(minor: 0 | 1, isOurs?: (name: string) => boolean): boolean {
     const text = this.connection?.toLowerCase()
     if (text === undefined) return minor === 1
     if (text === 'keep-alive') return true
@@ -146,7 +147,10 @@ export class FieldLines {
     const keep = minor === 1 || options.has('keep-alive')
     options.delete('proxy-authorization')
     const { fields } = this
-    for (let i = fields.size - 1; i >= 0; i--) if (options.has(fields.names[i] as string)) fields.removeAt(i)
+    for (let i = fields.size - 1; i >= 0; i--) {
+      const name = fields.names[i] as string
+      if (options.has(name) && isOurs?.(name) !== true) fields.removeAt(i)
+    }
     return keep && !close
   }
 

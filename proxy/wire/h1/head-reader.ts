@@ -56,13 +56,14 @@ export type RequestRest = Omit<RequestHead, 'method' | 'target'> & { persistent:
 
 /**
  * A request's head from its bytes as latin1, blank line included (RFC 9112 §3, §5, §6). Throws
- * WireError malformed, version, target_too_long or head_too_large.
+ * WireError malformed, version, target_too_long or head_too_large. `isOurs`: see `ServerOptions`.
  */
 export function readRequestHead(
   text: string,
   from: number,
   limits: Limits,
   last: Repetition<RequestRest>,
+  isOurs?: (name: string) => boolean,
 ): ReadRequest {
   let at = from
   while (((OCTETS[text.charCodeAt(at)] as number) & IN_TOKEN) !== 0) at++
@@ -77,7 +78,7 @@ export function readRequestHead(
     throw malformed('a target with a byte that does not belong in one')
   const target = text.slice(start, at)
   const behind = text.slice(at + 1)
-  const rest = last.of(behind) ?? last.keep(behind, readRequestRest(behind, limits))
+  const rest = last.of(behind) ?? last.keep(behind, readRequestRest(behind, limits, isOurs))
   // Methods count as they are written, but not every upstream knows that.
   if (REFUSED.has(method.toUpperCase())) throw malformed('a method that is not served')
   const { minor, host, contentLength, chunked, upgrade, expectContinue, persistent } = rest
@@ -89,7 +90,11 @@ export function readRequestHead(
   }
 }
 
-function readRequestRest(text: string, limits: Limits): RequestRest {
+function readRequestRest(
+  text: string,
+  limits: Limits,
+  isOurs: ((name: string) => boolean) | undefined,
+): RequestRest {
   const minor = readVersion(text)
   if (!text.startsWith('\r\n', 8)) throw malformed('a request line that does not end behind its version')
   const lines = new FieldLines().read(text, 10, true, limits.headLines - 1)
@@ -107,7 +112,7 @@ function readRequestRest(text: string, limits: Limits): RequestRest {
     chunked,
     upgrade: minor === 1 ? lines.protocols() : undefined,
     expectContinue: expectsContinue(lines.expect, minor) && bodied,
-    persistent: lines.persistent(minor),
+    persistent: lines.persistent(minor, isOurs),
   }
 }
 

@@ -12,6 +12,8 @@ export interface ServerOptions {
   limits?: Readonly<Limits>
   /** Bytes that were read from the socket already. */
   rest?: Buffer
+  /** Fields, by their lower-case name, that speak to this side: no `Connection` takes them away. */
+  isOurs?: (name: string) => boolean
 }
 
 export interface ServerConnectionHandle<S> {
@@ -46,6 +48,7 @@ const LINGER = 3
 export class ServerConnection<S> extends Connection implements ServerConnectionHandle<S> {
   readonly session: S
   readonly #handler: ServerHandler<S>
+  readonly #isOurs: ServerOptions['isOurs']
   readonly #last = new Repetition<RequestRest>()
   #state: number = HEAD
   #exchange: Exchange<S> | undefined
@@ -59,6 +62,7 @@ export class ServerConnection<S> extends Connection implements ServerConnectionH
     super(socket, limits, limits.idleMs)
     this.session = session
     this.#handler = handler
+    this.#isOurs = options.isOurs
     socket.allowHalfOpen = true
     if (options.rest === undefined || options.rest.length === 0) return
     this.held = options.rest
@@ -170,7 +174,7 @@ export class ServerConnection<S> extends Connection implements ServerConnectionH
       this.held = this.bytes.rest
       this.bytes.rest = undefined
       const from = !this.#blankSeen && text.startsWith('\r\n') ? 2 : 0
-      const { head, persistent } = readRequestHead(text, from, this.limits, this.#last)
+      const { head, persistent } = readRequestHead(text, from, this.limits, this.#last, this.#isOurs)
       // An answer that opens no tunnel is the last: what comes behind was meant for one, and some clients
       // do not let go of the connection themselves.
       this.#persistent = persistent && head.method !== 'CONNECT'
