@@ -12,13 +12,14 @@ export function actingProblem({
 
 /**
  * Who may act for users reaches their credentials. So nobody but the holder of the data folder gives
- * that right away, nor a key to whoever has it, except the principal itself (R28). Throws not_allowed.
+ * that right away, nor a key to whoever has it (R28); not to themselves either, for when they are no
+ * administrator any more. Throws not_allowed.
  */
 export function demandHolder(
   as: Principal,
   { id, mayActFor }: Pick<PrincipalRecord, 'id' | 'mayActFor'>,
 ): void {
-  if (mayActFor === undefined || as.via === 'local' || as.id === id) return
+  if (mayActFor === undefined || as.via === 'local') return
   throw new LocumError(
     'not_allowed',
     `\`${id}\` may act for users, so an administrator cannot give it that.`,

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { LOCAL } from '../core/words.ts'
 import { type FileContent, readConfigFile } from './file.ts'
 import { findFingerprint } from './fingerprint.ts'
 import { administrators, type Context, defineOperation } from './operation.ts'
@@ -17,7 +18,10 @@ async function plan(context: Context, { file, prune }: { file: string; prune?: b
   const content = await readConfigFile(file, context)
   for (const note of content.notes) context.warn(note)
   const now = await takeSnapshot(context.store, context.as)
-  return { content, steps: planFile(content, now, await findFingerprint(context), prune ?? false) }
+  return {
+    content,
+    steps: planFile(content, now, await findFingerprint(context), { as: context.as, prune: prune ?? false }),
+  }
 }
 
 export const applyFile = defineOperation({
@@ -62,6 +66,6 @@ export async function checkFileAlone(
 ): Promise<Applied> {
   const content = await readConfigFile(file, io)
   for (const note of content.notes) io.warn(note)
-  const steps = planFile(content, NOTHING, undefined, false)
+  const steps = planFile(content, NOTHING, undefined, { as: LOCAL, prune: false })
   return { changes: steps.map(({ change }) => change), content }
 }

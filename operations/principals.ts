@@ -106,7 +106,7 @@ export const rotatePrincipalKey = defineOperation({
   async run(context, { id, ttl }): Promise<GivenKey> {
     const { as, store } = context
     const record = await findPrincipal(context, id)
-    demandHolder(as, record)
+    if (as.id !== id) demandHolder(as, record)
     const removed = await store.removeKeys(as, id)
     // Elsewhere than at the data folder a first key is no first proof: a user may have called by certificate.
     const keeps = as.via === 'local' ? removed === 0 : as.id === id

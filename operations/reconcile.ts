@@ -63,6 +63,8 @@ export async function takeSnapshot(store: Store, as: Principal): Promise<Snapsho
 }
 
 interface Planning {
+  /** Who applies it. */
+  readonly as: Principal
   readonly content: FileContent
   readonly now: Snapshot
   readonly fingerprint: Fingerprint | undefined
@@ -80,10 +82,11 @@ export function planFile(
   content: FileContent,
   now: Snapshot,
   fingerprint: Fingerprint | undefined,
-  prune: boolean,
+  { as, prune }: { as: Principal; prune: boolean },
 ): Step[] {
   const problems: Problem[] = []
   const planning: Planning = {
+    as,
     content,
     now,
     fingerprint,
@@ -139,7 +142,7 @@ function planSite({ content, now, steps }: Planning): void {
 }
 
 function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
-  const { content, now, steps } = planning
+  const { as: applicant, content, now, steps } = planning
   const { path, keyHash, id, kind, profile, email, projects, admin, mayActFor } = desired
   const found = now.principals.find((principal) => principal.id === id)
   if (!isOurs(planning, [...path, 'id'], found)) return
@@ -159,7 +162,9 @@ function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
   if (keys.length === 0) return
   // Whoever writes the file must not take up a user's secrets with a key of theirs, nor by making a
   // service of the user, whose new keys suspend nothing (R28).
-  const another = newKey && now.keys.some((key) => key.principal === id)
+  const hadKeys = now.keys.some((key) => key.principal === id)
+  // Elsewhere than at the data folder a first key is no first proof: a user may have called by certificate.
+  const another = newKey && (hadKeys || (found !== undefined && applicant.via !== 'local'))
   const suspends =
     ((another || stale.length > 0) && kind === 'user') || (found?.kind === 'user' && kind === 'service')
   if (suspends) planning.suspended.add(id)
