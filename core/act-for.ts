@@ -28,7 +28,9 @@ export function namedOf(
   caller: Caller,
   keys: readonly ProxyKeyRecord[],
 ): Named {
-  const withdrawn = revokedAt !== undefined && !keys.some(({ createdAt }) => createdAt >= revokedAt)
+  const isNewer = ({ createdAt, expiresAt = Number.POSITIVE_INFINITY }: ProxyKeyRecord) =>
+    revokedAt !== undefined && createdAt >= revokedAt && expiresAt > revokedAt
+  const withdrawn = revokedAt !== undefined && !keys.some(isNewer)
   return { caller, revokedAt, withdrawn }
 }
 

@@ -17,11 +17,10 @@ const Input = closed({ file: Type.String({ minLength: 1 }), prune: Type.Optional
 async function plan(context: Context, { file, prune }: { file: string; prune?: boolean }) {
   const content = await readConfigFile(file, context)
   for (const note of content.notes) context.warn(note)
-  const now = await takeSnapshot(context.store, context.as)
-  return {
-    content,
-    steps: planFile(content, now, await findFingerprint(context), { as: context.as, prune: prune ?? false }),
-  }
+  const { as, warn } = context
+  const now = await takeSnapshot(context.store, as)
+  const x = { as, prune: prune ?? false, warn }
+  return { content, steps: planFile(content, now, await findFingerprint(context), x) }
 }
 
 export const applyFile = defineOperation({
@@ -66,6 +65,6 @@ export async function checkFileAlone(
 ): Promise<Applied> {
   const content = await readConfigFile(file, io)
   for (const note of content.notes) io.warn(note)
-  const steps = planFile(content, NOTHING, undefined, { as: LOCAL, prune: false })
+  const steps = planFile(content, NOTHING, undefined, { as: LOCAL, prune: false, warn: io.warn })
   return { changes: steps.map(({ change }) => change), content }
 }

@@ -3,6 +3,9 @@ import type { PrincipalRecord } from '../core/words.ts'
 import type { Context } from './operation.ts'
 import { durationMs } from './schema.ts'
 
+/** What manages a lent key (operations/lent-keys.ts). No file has this name: theirs have no colon. */
+export const LENT = 'locum:run'
+
 /** A new key for a principal, stored as its hash. `ttl` is a `Duration`; left out, it has no end. */
 export async function giveKey(
   { as, store, clock, random }: Context,
@@ -14,6 +17,25 @@ export async function giveKey(
   const expiresAt = ttl === undefined ? undefined : now + durationMs(ttl)
   await store.addKey(as, { hash: proxyKeyHash(key), principal, createdAt: now, expiresAt })
   return { key, expiresAt }
+}
+
+/**
+ * Ends all keys of a principal at once, and gives how many. One that a file gave is kept as ended, since
+ * the file may be applied again, and would bring back a key that somebody has taken away.
+ */
+export async function endKeys(
+  { as, store, clock }: Pick<Context, 'as' | 'store' | 'clock'>,
+  id: string,
+): Promise<number> {
+  const now = clock.now()
+  let ended = 0
+  for (const { hash, managedBy, expiresAt } of await store.keys(as, id)) {
+    if (managedBy === undefined || managedBy === LENT) await store.removeKeys(as, id, hash)
+    else if (expiresAt === undefined || expiresAt > now) await store.setKeyEnd(as, id, hash, now)
+    else continue
+    ended++
+  }
+  return ended
 }
 
 /**

@@ -2,15 +2,13 @@ import Type from 'typebox'
 import { LocumError } from '../core/errors.ts'
 import { proxyKeyHash, proxyKeyText } from '../core/proxy-key.ts'
 import type { ProxyKeyRecord } from '../core/words.ts'
+import { LENT } from './keys.ts'
 import { defineOperation, type Rule } from './operation.ts'
 import { findPrincipal } from './principals.ts'
 import { closed, PrincipalId } from './schema.ts'
 
 /** ms that a lent key is valid unless it is prolonged: what is left of it when its borrower is killed. */
 export const LENT_FOR = 5 * 60_000
-
-/** What manages a lent key. No file has this name: theirs have no colon. */
-const LENT = 'locum:run'
 
 /** A lent key serves whatever its principal may, a user's own credentials too: no administrator's to give (R28). */
 const dataHolder: Rule = {

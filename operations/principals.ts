@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { LocumError } from '../core/errors.ts'
 import type { PrincipalRecord } from '../core/words.ts'
 import { actingProblem, demandHolder } from './acting.ts'
-import { giveKey, suspendOwn, warnSuspended } from './keys.ts'
+import { endKeys, giveKey, suspendOwn, warnSuspended } from './keys.ts'
 import { administrators, type Context, defineOperation } from './operation.ts'
 import { ActForText, closed, Duration, Kind, Label, nearest, PrincipalId } from './schema.ts'
 
@@ -104,12 +104,12 @@ export const rotatePrincipalKey = defineOperation({
   who: administrators,
   subject: ({ id }) => id,
   async run(context, { id, ttl }): Promise<GivenKey> {
-    const { as, store } = context
+    const { as } = context
     const record = await findPrincipal(context, id)
     if (as.id !== id) demandHolder(as, record)
-    const removed = await store.removeKeys(as, id)
+    const ended = await endKeys(context, id)
     // Elsewhere than at the data folder a first key is no first proof: a user may have called by certificate.
-    const keeps = as.via === 'local' ? removed === 0 : as.id === id
+    const keeps = as.via === 'local' ? ended === 0 : as.id === id
     const suspended = keeps ? [] : await suspendOwn(context, record)
     warnSuspended(context, id, suspended)
     return { id, ...(await giveKey(context, id, ttl)), suspended }
@@ -141,7 +141,7 @@ export const revokePrincipal = defineOperation({
   subject: ({ id }) => id,
   async run(context, { id }): Promise<{ id: string; revoked: number; suspended: readonly string[] }> {
     const { version, createdAt, ...record } = await findPrincipal(context, id)
-    const revoked = await context.store.removeKeys(context.as, id)
+    const revoked = await endKeys(context, id)
     await context.store.putPrincipal(context.as, { ...record, revokedAt: context.clock.now() })
     const suspended = await suspendOwn(context, record)
     warnSuspended(context, id, suspended)

@@ -72,6 +72,7 @@ interface Planning {
   /** Users whose own credentials a step before disables. */
   readonly suspended: Set<string>
   problem(path: Path, says: string): void
+  warn(line: string): void
 }
 
 /**
@@ -82,7 +83,7 @@ export function planFile(
   content: FileContent,
   now: Snapshot,
   fingerprint: Fingerprint | undefined,
-  { as, prune }: { as: Principal; prune: boolean },
+  { as, prune, warn }: { as: Principal; prune: boolean; warn: Context['warn'] },
 ): Step[] {
   const problems: Problem[] = []
   const planning: Planning = {
@@ -93,6 +94,7 @@ export function planFile(
     steps: [],
     suspended: new Set(),
     problem: (path, says) => problems.push(content.problem(path, says)),
+    warn,
   }
   planSite(planning)
   for (const desired of content.principals) planPrincipal(planning, desired)
@@ -151,6 +153,9 @@ function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
     planning.problem([...path, 'key'], 'another principal has this key')
     return
   }
+  // Nothing else gives a key of a file an end.
+  if (holder?.managedBy === content.name && holder.expiresAt !== undefined)
+    planning.warn(`the key of ${id} in the file was revoked: it needs a new one to call`)
   const wanted = { id, kind, profile, email, projects, admin, mayActFor, managedBy: content.name }
   const record = { ...wanted, disabled: found?.disabled ?? false, revokedAt: found?.revokedAt }
   const keys = changedKeys(found, record)

@@ -4,6 +4,7 @@ import type { Directory } from '../core/directory.ts'
 import { asLocumError, type Code } from '../core/errors.ts'
 import type { Caller, Change, Principal } from '../core/words.ts'
 import { certifiedCaller } from './caller.ts'
+import { inForce } from './room.ts'
 
 /** How often keys with an end date, and the age of what is known, are looked at, ms. */
 const SWEEP = 500
@@ -130,7 +131,8 @@ export class Live {
       try {
         const now = await asking
         if (typeof now === 'string') living.cut(now)
-        else if (!stands(living, now)) living.cut('caller_unauthenticated')
+        else if (!stands(living, now) || !inForce(now, this.#clock.now()))
+          living.cut('caller_unauthenticated')
         else living.judged = now
       } catch (thrown) {
         this.#owed = true

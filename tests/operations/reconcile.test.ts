@@ -193,14 +193,18 @@ t.test('what was disabled by hand stays so', async (t) => {
 })
 
 t.test('a key in the file comes, changes and goes with it', async (t) => {
-  const { apply, context, env, key, run } = await deskWithSecrets(t)
-  const works = async (text: string) =>
-    (await context.store.keyHolder(LOCAL, proxyKeyHash(text)))?.principal.id === 'billing'
+  const { apply, context, env, key, run, warnings } = await deskWithSecrets(t)
+  const works = async (text: string) => {
+    const holder = await context.store.keyHolder(LOCAL, proxyKeyHash(text))
+    return holder?.principal.id === 'billing' && holder.key.expiresAt === undefined
+  }
   await apply(FILE)
+  t.ok(await works(key))
   const own = (await run(rotatePrincipalKey, { id: 'billing' })).key
   t.notOk(await works(key))
-  t.same(summary(await apply(FILE)), ['update principal billing: key'])
-  t.ok(await works(key))
+  t.same(summary(await apply(FILE)), [])
+  t.notOk(await works(key), 'what was stopped by hand stays so')
+  t.match(warnings.at(-1), /the key of billing in the file was revoked/)
   t.ok(await works(own), 'what was given by hand stays')
   const next = proxyKeyText(context.random(32))
   env.KEY = next
