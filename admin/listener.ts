@@ -29,7 +29,7 @@ export interface ConsoleOptions {
 }
 
 export interface ConsoleListener extends Bound {
-  /** Ends idle connections at once and the others with their answer. */
+  /** Ends connections at once, but for those that wait for an answer, with which they end. */
   close(): Promise<void>
 }
 
@@ -118,7 +118,11 @@ export async function serveConsole(options: ConsoleOptions): Promise<ConsoleList
   if (at.address.kind === 'tcp') names.add(at.address.host)
   if (siteUrl !== undefined) names.add(new URL(siteUrl).hostname)
   const tls = at.tls && (await openTls(at.tls, { clients: 'required', clock, onfault }))
+  const answering = new Set<Promise<void>>()
   const handle = (request: IncomingMessage, response: ServerResponse) => {
+    const answered = new Promise<void>((resolve) => response.once('close', resolve))
+    answering.add(answered)
+    void answered.then(() => answering.delete(answered))
     request.resume()
     void answer(request, options, names).then((given) => send(request, response, given))
   }
@@ -132,12 +136,15 @@ export async function serveConsole(options: ConsoleOptions): Promise<ConsoleList
   const attended = server instanceof TlsServer ? tls?.attend(server) : undefined
   return {
     ...bound,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        attended?.dropHandshakes()
-        server.closeIdleConnections()
-      }),
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      attended?.dropHandshakes()
+      server.closeIdleConnections()
+      await Promise.all(answering)
+      // Whoever sends half a head holds nobody up.
+      server.closeAllConnections()
+      await closed
+    },
   }
 }
 

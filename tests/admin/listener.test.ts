@@ -169,6 +169,27 @@ t.test('closing ends idle connections', async (t) => {
   await Promise.all([once(idle, 'close'), close()])
 })
 
+t.test('closing waits for the answer that is under way, and for nobody who asks by halves', async (t) => {
+  const checking = Promise.withResolvers<void>()
+  const ready = Promise.withResolvers<void>()
+  const store = () => {
+    checking.resolve()
+    return ready.promise
+  }
+  const { get, close, port } = await openConsole(t, { checks: { store } })
+  const half = connect(Number(port), '127.0.0.1')
+  await new Promise((resolve) => half.write('GET /healthz HTTP/1.1\r\nHost: local', resolve))
+  const gone = once(half, 'close')
+  const answer = get('/readyz')
+  await checking.promise
+  const from = performance.now()
+  const closed = close()
+  ready.resolve()
+  t.match(await answer, /^HTTP\/1.1 200 /)
+  await Promise.all([gone, closed])
+  t.ok(performance.now() - from < 5000)
+})
+
 t.test('IPv6 is written in brackets', async (t) => {
   const listener = await serveConsole({ ...at('[::1]:0'), checks: {}, caPem: CA })
   t.teardown(() => listener.close())
