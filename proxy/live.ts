@@ -165,7 +165,8 @@ export class Live {
 
 /** The same for callers who showed the same and call for the same. */
 function nameOf({ keyHash, certificate, actor, principal }: Caller): string {
-  const shown = keyHash ?? (certificate ? `${certificate.id} ${certificate.notBefore}` : '')
+  const { id, notBefore, notAfter } = certificate ?? {}
+  const shown = keyHash ?? `${id} ${notBefore} ${notAfter}`
   return `${shown}\n${actor ? principal.id : ''}`
 }
 

@@ -274,6 +274,20 @@ t.test('a tunnel ends with the certificate that opened it', async (t) => {
   t.equal((await before.response()).status, 407)
 })
 
+t.test('a change that judges callers anew lends no tunnel the end of another certificate', async (t) => {
+  let ahead = 0
+  const { site, authority, open, made } = await openSite(t, { now: () => Date.now() + ahead })
+  const notBefore = new Date(Date.now() - 60_000)
+  const long = await openTunnel(t, await open(await made('ada', { notBefore })), authority, site.ca)
+  const soon = await made('ada', { notBefore, notAfter: new Date(Date.now() + 20_000) })
+  const short = await openTunnel(t, await open(soon), authority, site.ca)
+  await site.run(addPrincipal, { id: 'somebody' })
+  await site.settle()
+  ahead = 25_000
+  await eventually(() => short.closed, 'it ends with its own')
+  t.notOk(long.ended)
+})
+
 t.test('a console that asks for certificates lets nobody else in', async (t) => {
   const files = await listenerFiles(t)
   const clients = await makeCa('Client CA')
