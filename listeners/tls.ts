@@ -46,8 +46,6 @@ export async function openTls(
       ? {}
       : {
           ca: texts.clientCa,
-          // An intermediate CA there is trusted for what it signed itself, without its own root.
-          allowPartialTrustChain: true,
           requestCert: true,
           rejectUnauthorized: x.clients === 'required',
           // A resumed session would keep what an earlier handshake has found.

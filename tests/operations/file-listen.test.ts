@@ -17,7 +17,7 @@ t.test('a listener is an address or a Unix socket, with TLS or without; paths ar
   }
   const ca = await makeCa()
   const { cert, key } = await issue(ca, ['locum.example'])
-  write('cert.pem', cert + ca.cert)
+  write('cert.pem', `${cert}\n${ca.cert}`)
   write('key.pem', key)
   write('clients.pem', ca.cert)
   const file = write(
@@ -51,6 +51,9 @@ t.test('what cannot serve is told at its place, and nothing of a key with it', a
   await write('key.pem', one.key)
   await write('other.pem', other.key)
   await write('empty.pem', '')
+  await write('chain.pem', one.cert.trimEnd() + ca.cert)
+  await write('cas.pem', ca.cert.trimEnd() + (await makeCa('Other')).cert)
+  await write('middle.pem', (await makeCa('Middle', ca)).cert)
   await write('locked.pem', one.key.replaceAll('PRIVATE', 'ENCRYPTED PRIVATE'))
   await write('broken.pem', one.key.replace(/\n.{20}/, '\n'))
   const tls = (more: string) => `{ address: "127.0.0.1:0", tls: { ${more} } }`
@@ -69,7 +72,7 @@ t.test('what cannot serve is told at its place, and nothing of a key with it', a
       'a certificate that is none',
       tls('cert: key.pem, key: key.pem'),
       '.tls.cert',
-      /holds no certificate in PEM/,
+      /not a list of certificates in PEM/,
     ],
     ['a key that is none', tls('cert: cert.pem, key: cert.pem'), '.tls.key', /holds no private key in PEM/],
     ['a broken key', tls('cert: cert.pem, key: broken.pem'), '.tls.key', /holds no private key in PEM/],
@@ -82,6 +85,19 @@ t.test('what cannot serve is told at its place, and nothing of a key with it', a
       /not a list of CA certificates/,
     ],
     ['no CA at all', tls(`${good}, clientCa: empty.pem`), '.tls.clientCa', /not a list of CA certificates/],
+    [
+      'a chain that runs together',
+      tls('cert: chain.pem, key: key.pem'),
+      '.tls.cert',
+      /each on lines of its own/,
+    ],
+    ['CAs that run together', tls(`${good}, clientCa: cas.pem`), '.tls.clientCa', /each on lines of its own/],
+    [
+      'an intermediate CA alone',
+      tls(`${good}, clientCa: middle.pem`),
+      '.tls.clientCa',
+      /an intermediate CA without the CA that issued it/,
+    ],
     ['an open address', '"0.0.0.0:8080"', '', /without TLS it can only be .*allowPlaintextListener: true/],
     ['an open address, at length', '{ address: "10.0.0.1:8080" }', '.address', /without TLS/],
     ['TLS on a Unix socket', `{ address: "unix:/x", tls: { ${good} } }`, '.address', /no use for TLS/],

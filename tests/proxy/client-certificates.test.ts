@@ -73,6 +73,16 @@ t.test(
   },
 )
 
+t.test('a certificate of an intermediate CA holds where the client shows the chain', async (t) => {
+  const { clients, statusWith } = await openSite(t)
+  const middle = await makeCa('Middle CA', clients)
+  const { cert, key } = await clientCertificate(middle, 'ada')
+  t.equal(await statusWith({ cert: `${cert}\n${middle.cert}`, key }), 200)
+  t.equal(await statusWith({ cert, key }), 407)
+  const under = await issue(await makeCa('Middle CA'), [], { subject: 'CN=ada', forClient: true })
+  t.equal(await statusWith({ cert: `${under.cert}\n${middle.cert}`, key: under.key }), 407, 'another’s chain')
+})
+
 t.test('a certificate that names two, nobody, or in another spelling serves nothing', async (t) => {
   const { upstream, statusWith, made } = await openSite(t)
   for (const [what, certificate] of [
