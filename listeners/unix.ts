@@ -1,4 +1,4 @@
-import { lstatSync, renameSync, statSync, unlinkSync } from 'node:fs'
+import { type BigIntStats, lstatSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import { connect, type Server } from 'node:net'
 import { dirname } from 'node:path'
 import { LocumError } from '../core/errors.ts'
@@ -42,7 +42,7 @@ function attempt(server: Server, path: string, backlog: number | undefined): Pro
 
 /** Throws bad_request where the socket is served, or is none. */
 async function removeStale(path: string): Promise<void> {
-  const found = lstatSync(path, { throwIfNoEntry: false })
+  const found = identify(path)
   if (!found) return
   if (!found.isSocket()) {
     throw new LocumError('bad_request', `There is a file at ${path} that is no socket.`, {
@@ -50,12 +50,25 @@ async function removeStale(path: string): Promise<void> {
     })
   }
   if (await isServed(path)) throw inUse(path)
-  // Another process may do the same: whoever moved a socket that is not the dead one puts it back.
+  // Another may have done the same meanwhile, and serve there now.
+  const now = identify(path)
+  if (!now) return
+  if (!isSame(now, found)) throw inUse(path)
+  // Or since then, in another process: whoever moved a socket that is not the dead one puts it back.
   const aside = `${path}.${process.pid}`
   renameSync(path, aside)
-  if (lstatSync(aside).ino === found.ino) return unlinkSync(aside)
+  if (isSame(identify(aside), found)) return unlinkSync(aside)
   renameSync(aside, path)
   throw inUse(path)
+}
+
+function identify(path: string): BigIntStats | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false })
+}
+
+/** By the time too: the number of a file that is gone is given to the next one that is made. */
+function isSame(a: BigIntStats | undefined, b: BigIntStats): boolean {
+  return a?.ino === b.ino && a.mtimeNs === b.mtimeNs
 }
 
 function isServed(path: string): Promise<boolean> {
