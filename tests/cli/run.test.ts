@@ -235,15 +235,33 @@ const stateOf = (pid: number) => /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`
 
 t.test('it stops and goes on with the program', { skip: LINUX }, async (t) => {
   const { site } = await startEchoSite(t)
-  const run = locum(t, site.data, ['run', '--as', 'ada', '--', NODE, '-e', COUNT])
-  const [, pid] = await run.until(/ready (\d+)/)
-  run.kill('SIGTSTP')
-  await eventually(() => stateOf(run.pid) === 'T' && stateOf(Number(pid)) === 'T', 'both stand still')
-  run.kill('SIGCONT')
-  await run.until(/SIGCONT/)
-  run.kill('SIGUSR2')
-  t.match(await run.ended, { code: 5 })
+  const file = join(t.testdir(), 'count.cjs')
+  writeFileSync(file, COUNT)
+  const line = locumLine(site.data, ['run', '--as', 'ada', '--', NODE, file])
+  // SIGTSTP stops nobody where no shell is there to let it go on (POSIX §2.4.3): one with job control is.
+  const shell = start(t, 'bash', ['-c', `set -m; ${line} & wait -f $!`])
+  const [, program, command] = (await shell.until(/ready (\d+) (\d+)/)).map(Number) as [
+    number,
+    number,
+    number,
+  ]
+  t.teardown(() => endGroup(command))
+  process.kill(command, 'SIGTSTP')
+  await eventually(() => stateOf(command) === 'T' && stateOf(program) === 'T', 'both stand still')
+  process.kill(command, 'SIGCONT')
+  await shell.until(/SIGCONT/)
+  process.kill(command, 'SIGUSR2')
+  t.match(await shell.ended, { code: 5 })
 })
+
+/** Ends a job of a shell with all that it started, where the test did not. */
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown
+  }
+}
 
 t.test(
   'what is typed at a terminal reaches the program once, not twice',
