@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { AuditCheckpoint } from '../core/store.ts'
-import { chainStart, chainStep, splitLine } from './audit-chain.ts'
+import { ChainFollower, chainStart, splitLine } from './audit-chain.ts'
 import { type AuditRecord, auditFiles, auditLines, parseRecord } from './audit-read.ts'
 import { isSigned, isSignedStart } from './checkpoints.ts'
 
@@ -67,6 +67,13 @@ export async function verifyAudit(
   return faults
 }
 
+const TORN = 'The end is not whole: the machine stopped while it was written, or it was cut.'
+
+function changedText(from: number, to: number): string {
+  if (from === to) return 'The record or the one before it was changed.'
+  return `One of the records ${from} to ${to}, or the one before them, was changed.`
+}
+
 async function verifyFile(
   folder: string,
   file: string,
@@ -77,7 +84,9 @@ async function verifyFile(
   const faults: AuditFault[] = []
   const hashes = new Map(checkpoints?.map((each) => [each.records, each.hash]))
   const end = checkpoints?.find((each) => each.final)?.records ?? Number.POSITIVE_INFINITY
-  let before: string | undefined
+  const chain = new ChainFollower()
+  /** The first line that no hash has covered yet. */
+  let open: number | undefined
   let count = 0
   let first: number | undefined
   let last = 0
@@ -86,27 +95,30 @@ async function verifyFile(
     const found = (kind: AuditFault['kind'], words: string) => faults.push({ kind, file, line, text: words })
     const split = splitLine(text)
     const record = parseRecord(text)
-    if (!split || !record) {
-      const torn = 'The last line is not whole: the machine stopped while it was written, or it was cut.'
-      found('not-a-record', whole ? 'The line is not a record.' : torn)
-      before = undefined
+    if (!record || (!split && record.hash !== undefined)) {
+      found('not-a-record', whole ? 'The line is not a record.' : TORN)
+      chain.begin(undefined)
+      open = undefined
       continue
     }
     if (line === 1) {
-      before = chainStart(String(record.site), file)
-      if (isSignedStart(before, record.signature, key)) first = Date.parse(record.at)
+      const start = chainStart(String(record.site), file)
+      chain.begin(start)
+      if (isSignedStart(start, record.signature, key)) first = Date.parse(record.at)
     }
     each({ file, line, text, whole, record })
     last = Date.parse(record.at)
-    const follows = before === undefined || chainStep(before, split.record) === split.hash
+    const from = open ?? line
+    open = split ? undefined : from
+    if (!split) chain.take(text)
+    const follows = !split || chain.close(split)
     if (record.seq !== line)
       found('out-of-order', `The record is number ${record.seq}, and stands at ${line}.`)
-    else if (!follows) found('changed', 'The record or the one before it was changed.')
+    else if (!follows) found('changed', changedText(from, line))
     else if (line > end) found('after-the-end', `The file was closed after ${end} records.`)
-    else if (hashes.has(line) && hashes.get(line) !== split.hash) {
+    else if (hashes.has(line) && hashes.get(line) !== split?.hash) {
       found('checkpoint-differs', 'The record is not the one that the signed checkpoint stands for.')
     }
-    before = split.hash
   }
   // A process that is killed with its first records has stored no checkpoint yet.
   const young = first !== undefined && last - first < FIRST_CHECKPOINT
@@ -120,6 +132,7 @@ async function verifyFile(
   const most = Math.max(0, ...hashes.keys())
   if (count < most) {
     faults.push({ kind: 'cut', file, line: count, text: `The file had ${most} records and has ${count}.` })
-  }
+  } else if (open !== undefined && faults.at(-1)?.line !== count)
+    faults.push({ kind: 'cut', file, line: count, text: TORN })
   return faults
 }

@@ -17,8 +17,13 @@ import type { Random } from './keyring.ts'
 
 /** ms until what was written is on the disk. */
 const SYNC_WITHIN = 40
-/** A record is below 1 KiB as a rule; what is longer than this gets a buffer of its own. */
+/** What one turn of the event loop records, as a rule; what is longer gets a buffer of its own. */
 const BUFFER_BYTES = 64 * 1024
+/** A hash as text. */
+const HASH_BYTES = 64
+/** Around the hash in the last record of a write. */
+const END = ',"hash":"'
+const END_BEHIND = '"}\n'
 /** Characters of outcomes that may wait while the disk takes nothing; then `recordSoon` throws as well. */
 const WAITING_LIMIT = 4 * 1024 * 1024
 
@@ -61,9 +66,9 @@ interface Open {
 }
 
 /**
- * One process's own audit file: JSON lines, each with its number, its time and a hash over itself
- * and the hash before it. What is in the file are always whole records: a write that fails half-way
- * is cut off again, or the file is left and another begun.
+ * One process's own audit file: JSON lines, each with its number and its time; the last of each write
+ * has a hash over all of its records and the hash before. What is in the file are always whole writes:
+ * one that fails half-way is cut off again, or the file is left and another begun.
  */
 export class AuditFile implements Audit {
   readonly #options: AuditOptions
@@ -149,7 +154,7 @@ export class AuditFile implements Audit {
       this.#at = now
       this.#atText = new Date(now).toISOString()
     }
-    return `"at":"${this.#atText}",${asciiJson(entry).slice(1, -1)}`
+    return `"at":"${this.#atText}",${JSON.stringify(entry).slice(1, -1)}`
   }
 
   #planFlush(): void {
@@ -186,21 +191,16 @@ export class AuditFile implements Audit {
       throw notRecorded(cause)
     }
     const open = this.#open ?? this.#begin()
-    let { records, hash: chain } = open
+    let { records } = open
     let text = ''
-    const step = (inner: string) => {
-      const record = `{"seq":${records + 1},${records === 0 ? open.start : ''}${inner}`
-      records++
-      chain = chainStep(chain, record)
-      text += `${record},"hash":"${chain}"}\n`
+    const add = (inner: string) => {
+      text += `${text === '' ? '' : '}\n'}{"seq":${++records},${records === 1 ? open.start : ''}${inner}`
     }
-    for (const waiting of this.#waiting) step(waiting)
-    for (const line of lines) step(line)
+    for (const waiting of this.#waiting) add(waiting)
+    for (const line of lines) add(line)
 
-    const written = this.#writeWhole(open, text)
-    open.size += written
+    this.#writeWhole(open, asciiJson(text))
     open.records = records
-    open.hash = chain
     if (this.#waiting.length > 0) {
       this.#waiting = []
       this.#waitingSize = 0
@@ -230,23 +230,28 @@ export class AuditFile implements Audit {
     return this.#open
   }
 
-  /** `text` is ASCII. Returns the number of bytes. */
-  #writeWhole(open: Open, text: string): number {
-    const size = text.length
+  /** Adds the records' text, which is ASCII and ends before their hash, with the hash. Moves `open` on. */
+  #writeWhole(open: Open, text: string): void {
+    const end = HASH_BYTES + text.length
+    const size = end + END.length + HASH_BYTES + END_BEHIND.length
     // Latin-1 into a buffer that is there already: half the time of handing `writeSync` the string.
-    const bytes = size <= BUFFER_BYTES ? this.#buffer : Buffer.allocUnsafe(size)
-    bytes.write(text, 0, 'latin1')
+    const bytes = size <= this.#buffer.length ? this.#buffer : Buffer.allocUnsafe(size)
+    bytes.write(open.hash, 0, 'latin1')
+    bytes.write(text, HASH_BYTES, 'latin1')
+    const hash = chainStep(bytes.subarray(0, end))
+    bytes.write(END + hash + END_BEHIND, end, 'latin1')
     try {
-      for (let done = 0; done < size; ) {
+      for (let done = HASH_BYTES; done < size; ) {
         const more = this.#write(open.fd, bytes.subarray(done, size))
         if (more <= 0) throw new Error('The write made no progress.')
         done += more
       }
-      return size
     } catch (cause) {
       this.#cutBack(open)
       throw notRecorded(cause)
     }
+    open.size += size - HASH_BYTES
+    open.hash = hash
   }
 
   #cutBack(open: Open): void {
@@ -291,14 +296,12 @@ export class AuditFile implements Audit {
   }
 }
 
-/** JSON in which every character beyond ASCII is escaped, so that a character is a byte. */
-function asciiJson(entry: AuditEntry): string {
-  const text = JSON.stringify(entry)
-  return BEYOND_ASCII.test(text) ? text.replace(EACH_BEYOND_ASCII, escapeUnit) : text
+/** JSON with every character beyond ASCII escaped, so that a character is a byte. */
+function asciiJson(text: string): string {
+  return Buffer.byteLength(text) === text.length ? text : text.replace(BEYOND_ASCII, escapeUnit)
 }
 
-const BEYOND_ASCII = /[^\0-\x7f]/
-const EACH_BEYOND_ASCII = /[^\0-\x7f]/g
+const BEYOND_ASCII = /[^\0-\x7f]/g
 
 function escapeUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
