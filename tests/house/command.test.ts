@@ -12,7 +12,7 @@ if (args[0] === 'wait') {
   process.on('SIGTERM', () => process.exit(7))
   setInterval(() => {}, 1000)
 }
-process.stdout.write(JSON.stringify({ main, args, node: process.env.CHOSEN ?? 'the real one', pid: process.pid }))
+process.stdout.write(JSON.stringify({ main, args, flags: process.execArgv, node: process.env.CHOSEN ?? 'the real one', pid: process.pid }))
 if (args[0] === 'fail') process.exit(3)
 `
 
@@ -81,6 +81,15 @@ t.test('becomes the program, so that a signal reaches it', async (t) => {
   t.equal(JSON.parse(String(said)).pid, child.pid)
   child.kill('SIGTERM')
   t.same(await once(child, 'exit'), [7, null])
+})
+
+t.test('starts Node with the flag that makes a request cheaper', async (t) => {
+  const root = checkout(t.testdir())
+  const path = [fakeNode(join(t.testdirName, 'bin'), 'v24.1.0')]
+  const flags = ['--no-allocation-site-pretenuring']
+  t.match(run(join(root, 'bin/locum'), [], path), { said: { flags } })
+  fakeNode(join(root, 'node_modules/node/bin'), 'v24.21.0')
+  t.match(run(join(root, 'bin/locum'), [], path), { said: { flags } }, 'and that of its checkout')
 })
 
 t.test('finds its checkout through links, relative ones too', async (t) => {
