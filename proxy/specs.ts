@@ -5,8 +5,17 @@ import type { UpstreamSpec } from './upstreams/spec.ts'
 
 /** Specs remembered for one route; the cache starts anew beyond it. */
 const CACHE_LIMIT = 1024
-const kept = new WeakMap<Route, { readonly serial: number; readonly specs: Map<string, UpstreamSpec> }>()
+const kept = new WeakMap<Route, Known>()
 let serials = 0
+
+interface Known {
+  readonly serial: number
+  readonly specs: Map<string, UpstreamSpec>
+  /** What was asked for last, so that the next like it needs no key. */
+  candidate: Candidate | undefined
+  credential: string | undefined
+  spec: UpstreamSpec | undefined
+}
 
 /** Separates the parts of a key; in none of them. */
 const BAR = '\n'
@@ -16,18 +25,29 @@ export function specFor(route: Route, candidate: Candidate, material: Material |
   let known = kept.get(route)
   if (!known) {
     // Not the connection's version: one that was removed and made again begins anew with it.
-    known = { serial: ++serials, specs: new Map() }
+    known = {
+      serial: ++serials,
+      specs: new Map(),
+      candidate: undefined,
+      credential: undefined,
+      spec: undefined,
+    }
     kept.set(route, known)
   }
+  const credential = material?.credential.id
+  if (known.spec && known.candidate === candidate && known.credential === credential) return known.spec
   const { serial, specs } = known
   const { name, ca, allowPrivateNetwork } = route.connection
-  const key = `${candidate.text}${BAR}${name}${BAR}${serial}${BAR}${material?.credential.id ?? ''}`
+  const key = `${candidate.text}${BAR}${name}${BAR}${serial}${BAR}${credential ?? ''}`
   let spec = specs.get(key)
   if (!spec) {
     spec = { key, destination: candidate.destination, ca, allowPrivateNetwork }
     if (specs.size >= CACHE_LIMIT) specs.clear()
     specs.set(key, spec)
   }
+  known.candidate = candidate
+  known.credential = credential
+  known.spec = spec
   return spec
 }
 

@@ -11,9 +11,15 @@ import type { Duplex } from 'node:stream'
  */
 export class Fields {
   /** Lower-case names; the same index in `spelled` and `values` is the same field. */
-  readonly names: string[] = []
-  readonly spelled: string[] = []
-  readonly values: string[] = []
+  readonly names: string[]
+  readonly spelled: string[]
+  readonly values: string[]
+
+  constructor(names: string[] = [], spelled: string[] = [], values: string[] = []) {
+    this.names = names
+    this.spelled = spelled
+    this.values = values
+  }
 
   get size(): number {
     return this.names.length
@@ -73,10 +79,7 @@ export class Fields {
   }
 
   copy(): Fields {
-    const fields = new Fields()
-    for (let i = 0; i < this.names.length; i++)
-      fields.append(this.spelled[i] as string, this.values[i] as string, this.names[i] as string)
-    return fields
+    return new Fields(this.names.slice(), this.spelled.slice(), this.values.slice())
   }
 
   static from(pairs: Iterable<readonly [string, string]>): Fields {

@@ -8,7 +8,13 @@ import {
   readRequestHead,
   readResponseHead,
 } from '../../proxy/wire/h1/head-reader.ts'
-import { NONE, writeRequestHead, writeResponseHead, writeTrailers } from '../../proxy/wire/h1/head-writer.ts'
+import {
+  LastLines,
+  NONE,
+  writeRequestHead,
+  writeResponseHead,
+  writeTrailers,
+} from '../../proxy/wire/h1/head-writer.ts'
 import { nameOf } from '../../proxy/wire/h1/names.ts'
 import { LIMITS, limitsWith } from '../../proxy/wire/limits.ts'
 import { Fields, type RequestHead, type WireError } from '../../proxy/wire/message.ts'
@@ -507,4 +513,40 @@ t.test('keeps to limits that were changed', async (t) => {
     faultOf(() => readRequestHead('GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n', 0, limits, new Repetition())),
     'head_too_large',
   )
+})
+
+t.test('writes fields that repeat as they are, and never those of the head before', (t) => {
+  const lines = new LastLines(true)
+  const write = (fields: Fields) => writeRequestHead(plain({ fields }), lines)
+  const fields = Fields.from([
+    ['X-A', '1'],
+    ['X-B', '2'],
+  ])
+  const text = write(fields)
+  t.match(text, /\r\nX-A: 1\r\nX-B: 2\r\n\r\n$/)
+  for (let again = 0; again < 3; again++) t.equal(write(fields.copy()), text)
+  const changes: [string, (fields: Fields) => void, RegExp][] = [
+    ['a value', (f) => f.set('X-B', '3'), /\r\nX-A: 1\r\nX-B: 3\r\n\r\n$/],
+    ['a spelling', (f) => f.rename(0, 'x-a'), /\r\nx-a: 1\r\nX-B: 2\r\n\r\n$/],
+    ['a field more', (f) => f.append('X-C', '3'), /\r\nX-B: 2\r\nX-C: 3\r\n\r\n$/],
+    ['a field less', (f) => f.delete('x-b'), /\r\nX-A: 1\r\n\r\n$/],
+    ['the first less', (f) => f.removeAt(0), /Host: a\r\nX-B: 2\r\n\r\n$/],
+  ]
+  for (const [what, change, expected] of changes) {
+    const changed = fields.copy()
+    change(changed)
+    t.match(write(changed), expected, what)
+    t.equal(write(fields), text, `and then the former, after ${what}`)
+  }
+  fields.values[0] = 'changed in place'
+  t.match(write(fields), /X-A: changed in place\r\n/)
+  const bad = fields.copy()
+  bad.values[0] = 'changed in\nplace'
+  t.ok(faultOf(() => write(bad)))
+  t.ok(
+    faultOf(() => write(bad)),
+    'and again',
+  )
+  t.match(write(fields), /X-A: changed in place\r\n/)
+  t.end()
 })

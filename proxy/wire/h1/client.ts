@@ -13,7 +13,7 @@ import { BodyReader, NO_BODY } from './body-reader.ts'
 import { type BodyChannel, BodyWriter } from './body-writer.ts'
 import { Connection } from './connection.ts'
 import { type ReadResponse, Repetition, readResponseHead } from './head-reader.ts'
-import { CHUNKED, CLOSE, type Framing, LENGTH, NONE, writeRequestHead } from './head-writer.ts'
+import { CHUNKED, CLOSE, type Framing, LastLines, LENGTH, NONE, writeRequestHead } from './head-writer.ts'
 
 export interface ClientOptions {
   limits?: Readonly<Limits>
@@ -38,6 +38,7 @@ const KEEP_ALIVE_MARGIN_MS = 1000
 class UpstreamConnection extends Connection implements ClientConnection, BodyChannel {
   onidle: (() => void) | undefined
   readonly #last = new Repetition<ReadResponse>()
+  readonly #lines = new LastLines(true)
   #state: number = IDLE
   #handler: ResponseHandler | undefined
   #method = ''
@@ -75,7 +76,7 @@ class UpstreamConnection extends Connection implements ClientConnection, BodyCha
     const framing = head.chunked ? CHUNKED : head.contentLength ? LENGTH : NONE
     if ((framing === NONE) !== (source === undefined))
       throw new WireError('overrun', 'the body and the head do not go together')
-    const text = writeRequestHead(head)
+    const text = writeRequestHead(head, this.#lines)
     this.#state = HEAD
     this.#handler = handler
     this.#method = head.method

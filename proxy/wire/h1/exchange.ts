@@ -154,7 +154,7 @@ export class Exchange<S> implements ServerExchange<S>, BodyChannel {
 
   #headText(head: ResponseHead, framing: Framing, length: number | undefined): string {
     const word = this.#connection.lastWord(this.head.minor, framing === CLOSE, this.#awaitsContinue)
-    return writeResponseHead(head, framing, length, word)
+    return writeResponseHead(head, framing, length, word, this.#connection.lines)
   }
 
   #framingOf(head: ResponseHead): Framing {

@@ -122,8 +122,10 @@ function readRequestRest(
  */
 export function readResponseHead(text: string, limits: Limits, last: Repetition<ReadResponse>): ReadResponse {
   const read = last.of(text) ?? last.keep(text, readResponse(text, limits))
-  const { head } = read
-  return { ...read, head: { ...head, fields: head.fields.copy() } }
+  const { chunked, persistent, keepAliveMs } = read
+  const { status, reason, fields, contentLength, upgrade } = read.head
+  const head = { status, reason, fields: fields.copy(), contentLength, upgrade }
+  return { head, chunked, persistent, keepAliveMs }
 }
 
 function readResponse(text: string, limits: Limits): ReadResponse {

@@ -19,14 +19,15 @@ const BODIED = new Set(['POST', 'PUT', 'PATCH'])
 
 /**
  * A request's head as bytes in latin1: Host first, then the fields, then the framing. Throws WireError
- * malformed where a part of it could be read as something else; no byte of it is in the error.
+ * malformed where a part of it could be read as something else; no byte of it is in the error. `lines`:
+ * the connection's, where more heads will follow.
  */
-export function writeRequestHead(head: RequestHead): string {
+export function writeRequestHead(head: RequestHead, lines = new LastLines(true)): string {
   if (!TOKEN.test(head.method)) throw unsendable('a method that is not a token')
   if (head.target === '' || NOT_IN_TARGET.test(head.target)) throw unsendable('a target that cannot be sent')
   const { host, contentLength } = head
   if (host === undefined || NOT_IN_HOST.test(host)) throw unsendable('a host that cannot be sent')
-  let text = `${head.method} ${head.target} HTTP/1.1\r\nHost: ${host}\r\n${fieldText(head.fields, true)}`
+  let text = `${head.method} ${head.target} HTTP/1.1\r\nHost: ${host}\r\n${lines.of(head.fields)}`
   if (head.chunked) {
     if (contentLength !== undefined) throw unsendable('a length beside chunked')
     text += 'Transfer-Encoding: chunked\r\n'
@@ -46,12 +47,13 @@ export function writeResponseHead(
   framing: Framing,
   length: number | undefined,
   connection: 'close' | 'keep-alive' | undefined,
+  lines = new LastLines(false),
 ): string {
   const { status, reason } = head
   if (!Number.isInteger(status) || status < 100 || status > 999)
     throw unsendable('a status that is not three digits')
   if (NOT_IN_VALUE.test(reason)) throw unsendable('a reason that cannot be sent')
-  let text = `HTTP/1.1 ${status} ${reason}\r\n${fieldText(head.fields, false)}`
+  let text = `HTTP/1.1 ${status} ${reason}\r\n${lines.of(head.fields)}`
   if (framing === CHUNKED) text += 'Transfer-Encoding: chunked\r\n'
   else if (length !== undefined) text += lengthText(length)
   if (status === 101 && head.upgrade !== undefined) text += upgradeText(head.upgrade)
@@ -70,8 +72,47 @@ export function writeTrailers(trailers: Fields): string {
   return text
 }
 
-function fieldText(fields: Fields, ofRequest: boolean): string {
-  const { spelled, values } = fields
+/**
+ * The fields that were written last on one connection, and their lines. Peers repeat themselves, and to
+ * compare costs a quarter of checking and joining them anew.
+ */
+export class LastLines {
+  readonly #ofRequest: boolean
+  #spelled: readonly string[] = []
+  #values: readonly string[] = []
+  #text = ''
+  /** The text is one piece, and not a tree of them that each write would have to walk. */
+  #flat = true
+
+  constructor(ofRequest: boolean) {
+    this.#ofRequest = ofRequest
+  }
+
+  /** The lines of these fields. Throws as `writeRequestHead`. */
+  of({ spelled, values }: Fields): string {
+    if (isSame(this.#spelled, spelled) && isSame(this.#values, values)) {
+      if (!this.#flat) {
+        this.#text = Buffer.from(this.#text, 'latin1').toString('latin1')
+        this.#flat = true
+      }
+      return this.#text
+    }
+    const text = fieldText(spelled, values, this.#ofRequest)
+    this.#spelled = spelled.slice()
+    this.#values = values.slice()
+    this.#text = text
+    this.#flat = false
+    return text
+  }
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+function fieldText(spelled: readonly string[], values: readonly string[], ofRequest: boolean): string {
   let text = ''
   for (let i = 0; i < spelled.length; i++) text += line(spelled[i] as string, values[i] as string, ofRequest)
   return text

@@ -5,7 +5,7 @@ import { BodyReader } from './body-reader.ts'
 import { Connection } from './connection.ts'
 import { Exchange } from './exchange.ts'
 import { Repetition, type RequestRest, readRequestHead } from './head-reader.ts'
-import { CHUNKED, LENGTH, NONE, writeResponseHead } from './head-writer.ts'
+import { CHUNKED, LastLines, LENGTH, NONE, writeResponseHead } from './head-writer.ts'
 import { reset } from './socket.ts'
 
 export interface ServerOptions {
@@ -47,6 +47,8 @@ const LINGER = 3
 
 export class ServerConnection<S> extends Connection implements ServerConnectionHandle<S> {
   readonly session: S
+  /** The fields of the last answer. */
+  readonly lines = new LastLines(false)
   readonly #handler: ServerHandler<S>
   readonly #isOurs: ServerOptions['isOurs']
   readonly #last = new Repetition<RequestRest>()
