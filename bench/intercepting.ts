@@ -2,12 +2,13 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Peer } from './peers.ts'
-import { findProgram, freePort, startOnCore, untilListening } from './processes.ts'
+import { findProgram, freePort, startOnCore, untilListening, versionOf } from './processes.ts'
 import { BEARER, fixedRoutes } from './routes.ts'
 
 /** Intercepts with certificates of its own and sets a fixed header; the gateway is a reverse proxy beside it. */
 export const mitmproxy: Peer = {
   name: 'mitmproxy',
+  install: 'apt install mitmproxy',
   async start({ folder, core, origin }) {
     const file = findProgram('mitmdump')
     if (!file) return undefined
@@ -37,8 +38,14 @@ export const mitmproxy: Peer = {
     const routes = fixedRoutes(origin, [port, reversePort, port], program.pid, true)
     return {
       name: 'mitmproxy',
+      version: versionOf(file, '--version'),
       programs: [program, reverse],
-      routes: { ...routes, gateway: { ...routes.gateway, pid: reverse.pid } },
+      routes: {
+        ...routes,
+        gateway: routes.gateway && { ...routes.gateway, pid: reverse.pid },
+        // It asks the origin for its certificate first.
+        cold: undefined,
+      },
     }
   },
 }
@@ -46,6 +53,7 @@ export const mitmproxy: Peer = {
 /** Debian's squid-openssl: intercepts with `ssl-bump` and sets a fixed header. */
 export const squid: Peer = {
   name: 'Squid',
+  install: 'apt install squid-openssl',
   async start({ folder, core, origin }) {
     const file = findProgram('squid')
     const minter = '/usr/lib/squid/security_file_certgen'
@@ -95,6 +103,7 @@ shutdown_lifetime 1 second
     await untilListening(program, forward)
     return {
       name: 'Squid',
+      version: versionOf(file, '-v'),
       programs: [program],
       routes: fixedRoutes(origin, [forward, gateway, connect], program.pid, true),
     }

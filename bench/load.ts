@@ -1,5 +1,4 @@
-import { connect as connectTcp, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { Client, type Counts, open } from './client.ts'
 import { cpuSeconds, residentMiB, treeOf } from './processes.ts'
 
 /** What is asked of the load: sent to this script as a message. */
@@ -8,9 +7,13 @@ export interface Job {
   /** A whole CONNECT request that is sent first, and must be answered with 200. */
   readonly connect?: string
   readonly tls: boolean
-  /** A whole request without a body; its answer says how long it is. */
+  /** The TLS server name. A `*` in it and in `connect` is another number for each connection. */
+  readonly serverName: string
+  /** A whole request without a body; its answer says how long it is. Empty: the handshake is all. */
   readonly request: string
   readonly connections: number
+  /** Each request gets a connection of its own, so many at a time. */
+  readonly fresh?: boolean
   /** Requests a second over all connections; as many as are answered where it is left out. */
   readonly rate?: number
   /** Each connection sends one request and then stays open. */
@@ -28,107 +31,83 @@ export interface Result {
   readonly seconds: number
   /** CPU of the proxy, s. */
   readonly cpu: number
-  /** Memory of the proxy at the end. */
+  /** Memory of the proxy before the first connection, and at the end. */
+  readonly startMiB: number
   readonly residentMiB: number
-  /** µs of each request; only where a rate was asked for. */
+  readonly connections: number
+  /** µs of each request; only where a rate or fresh connections were asked for. */
   readonly latencies: readonly number[]
 }
 
-/** One connection with one request in flight. It counts the bytes of answers and looks at little else. */
-class Client {
-  readonly #job: Job
-  readonly #socket: Socket
-  readonly #counts: Counts
-  #head: Buffer | undefined
-  #rest = 0
-  #sentAt = 0
-  busy = false
+/** Connections are opened so many at a time. */
+const OPENING = 16
 
-  constructor(job: Job, socket: Socket, counts: Counts) {
+/** Everything that a job does, from `begin` to `end`. */
+class Load {
+  readonly #clients: Client[] = []
+  readonly #job: Job
+  readonly #counts: Counts
+  readonly #pacing: NodeJS.Timeout[] = []
+  #isOver = false
+
+  constructor(job: Job, counts: Counts) {
     this.#job = job
-    this.#socket = socket
     this.#counts = counts
-    socket.on('data', (bytes: Buffer) => this.#read(bytes))
-    socket.on('error', (error) => counts.fail(error))
-    socket.on('close', () => counts.fail(new Error('The proxy closed a connection.')))
   }
 
-  send(): void {
-    this.busy = true
-    if (this.#job.rate !== undefined) this.#sentAt = performance.now()
-    this.#socket.write(this.#job.request, 'latin1')
+  async begin(): Promise<void> {
+    const { connections, fresh, once, rate } = this.#job
+    if (fresh) {
+      for (let i = 0; i < connections; i++) this.#renew().catch((error) => this.#counts.fail(error))
+      return
+    }
+    let left = connections
+    const opening = Array.from({ length: OPENING }, async () => {
+      while (left-- > 0) await this.#open()
+    })
+    await Promise.all(opening)
+    if (once) return
+    if (rate === undefined) for (const client of this.#clients) this.#repeat(client)
+    else this.#pacing.push(setInterval(() => this.#sendTimed(), 1000 / rate))
   }
 
   end(): void {
-    this.#socket.removeAllListeners('close')
-    this.#socket.destroy()
+    this.#isOver = true
+    for (const timer of this.#pacing) clearInterval(timer)
+    for (const client of this.#clients) client.end()
   }
 
-  #read(bytes: Buffer): void {
-    this.#counts.bytes += bytes.length
-    if (this.#rest > 0) this.#rest -= bytes.length
-    else {
-      const head = this.#head ? Buffer.concat([this.#head, bytes]) : bytes
-      const end = head.indexOf('\r\n\r\n')
-      this.#head = end < 0 ? head : undefined
-      if (end < 0) return
-      const length = lengthOf(head.toString('latin1', 0, end))
-      if (typeof length !== 'number') return this.#counts.fail(length)
-      this.#rest = end + 4 + length - head.length
+  async #open(): Promise<void> {
+    const client = new Client(await open(this.#job), this.#counts)
+    this.#clients.push(client)
+    if (this.#job.once) await new Promise<void>((answered) => client.send(this.#job.request, answered))
+  }
+
+  #repeat(client: Client): void {
+    if (!this.#isOver) client.send(this.#job.request, () => this.#repeat(client))
+  }
+
+  #sendTimed(): void {
+    const begun = performance.now()
+    const idle = this.#clients.find((client) => !client.busy)
+    idle?.send(this.#job.request, () => this.#counts.latencies.push(1000 * (performance.now() - begun)))
+  }
+
+  async #renew(): Promise<void> {
+    const { request } = this.#job
+    while (!this.#isOver) {
+      const begun = performance.now()
+      const client = new Client(await open(this.#job), this.#counts)
+      if (request === '') this.#counts.requests++
+      else await new Promise<void>((answered) => client.send(request, answered))
+      this.#counts.latencies.push(1000 * (performance.now() - begun))
+      client.end()
     }
-    if (this.#rest === 0) this.#done()
-    else if (this.#rest < 0) this.#counts.fail(new Error('An answer was longer than it said.'))
   }
-
-  #done(): void {
-    this.busy = false
-    this.#counts.requests++
-    if (this.#job.rate === undefined) {
-      if (!this.#job.once) this.send()
-    } else this.#counts.latencies.push(1000 * (performance.now() - this.#sentAt))
-  }
-}
-
-interface Counts {
-  requests: number
-  bytes: number
-  latencies: number[]
-  fail(error: Error): void
-}
-
-/** The length that a head states; else what is wrong with it: whoever gets no 200 did not put the secret in. */
-function lengthOf(head: string): number | Error {
-  if (!head.startsWith('HTTP/1.1 200')) return new Error(`An answer was not 200: ${head.slice(0, 200)}`)
-  const at = head.search(/content-length:/i)
-  if (at < 0) return new Error(`An answer does not state its length: ${head.slice(0, 200)}`)
-  return Number.parseInt(head.slice(at + 15), 10)
-}
-
-/** A connection on which requests can be sent. The load measures the proxy, it does not judge its certificate. */
-function open(job: Job): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connectTcp({ port: job.port, host: '127.0.0.1', noDelay: true })
-    const secure = () => {
-      if (!job.tls) return resolve(socket)
-      const inner = connectTls({ socket, servername: 'localhost', rejectUnauthorized: false })
-      inner.once('secureConnect', () => resolve(inner))
-      inner.once('error', reject)
-    }
-    socket.once('error', reject)
-    socket.once('connect', () => {
-      if (job.connect === undefined) return secure()
-      socket.write(job.connect)
-      socket.once('data', (answer: Buffer) => {
-        if (/^HTTP\/1\.[01] 200/.test(answer.toString('latin1', 0, 12))) secure()
-        else reject(new Error(`CONNECT was refused: ${answer.toString('latin1', 0, 200)}`))
-      })
-    })
-  })
 }
 
 /** Puts the load on and measures. Rejects with the first thing that goes wrong. */
 async function run(job: Job): Promise<Result> {
-  const clients: Client[] = []
   let fail = (_: Error): void => {}
   const failed = new Promise<never>((_, reject) => {
     fail = reject
@@ -136,16 +115,10 @@ async function run(job: Job): Promise<Result> {
   failed.catch(() => {})
   const counts: Counts = { requests: 0, bytes: 0, latencies: [], fail: (error) => fail(error) }
   const wait = (ms: number) => Promise.race([failed, new Promise((resolve) => setTimeout(resolve, ms))])
-  let pacing: NodeJS.Timeout | undefined
+  const load = new Load(job, counts)
+  const startMiB = residentMiB(treeOf(job.pid))
   try {
-    for (let i = 0; i < job.connections; i++) {
-      const client = new Client(job, await open(job), counts)
-      clients.push(client)
-      if (job.once) client.send()
-    }
-    if (job.rate === undefined && !job.once) for (const client of clients) client.send()
-    else if (job.rate !== undefined)
-      pacing = setInterval(() => clients.find((client) => !client.busy)?.send(), 1000 / job.rate)
+    await Promise.race([failed, load.begin()])
     await wait(job.warmMs)
     const pids = treeOf(job.pid)
     const begun = {
@@ -162,12 +135,13 @@ async function run(job: Job): Promise<Result> {
       bytes: counts.bytes - begun.bytes,
       seconds,
       cpu: cpuSeconds(pids) - begun.cpu,
+      startMiB,
       residentMiB: residentMiB(pids),
+      connections: job.connections,
       latencies: counts.latencies,
     }
   } finally {
-    clearInterval(pacing)
-    for (const client of clients) client.end()
+    load.end()
   }
 }
 

@@ -1,40 +1,50 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { chartOf } from './chart.ts'
 import { mitmproxy, squid } from './intercepting.ts'
-import type { Job, Result } from './load.ts'
-import { LARGE, type Origin, SMALL, startOrigin } from './origin.ts'
-import { haproxy, locum, nginx, type Place, type Running } from './peers.ts'
-import { findProgram, nextMessage, type Program, startOnCore } from './processes.ts'
-import { directRoute, type Route } from './routes.ts'
-import { printTable, type Sample } from './table.ts'
-import { WORKLOADS, type Workload } from './workloads.ts'
+import { measureAll } from './measure.ts'
+import { httpMitmProxy, httpProxy, mockttp } from './node-peers.ts'
+import { startOrigin } from './origin.ts'
+import { haproxy, locum, nginx, type Peer, type Place, type Running } from './peers.ts'
+import { findProgram, nextMessage, startOnCore } from './processes.ts'
+import { markdownOf } from './report.ts'
+import { printTable, rowsOf } from './table.ts'
+import { WORKLOADS } from './workloads.ts'
 
 /** Proxies have this core for themselves; the origin and the load share the other. */
 const PROXY_CORE = 0
 const LOAD_CORE = 1
-/** ms of load before the measurement: at first for compilers, later for caches. */
-const FIRST_WARM_UP = 2500
-const WARM_UP = 500
+/** What the picture shows. */
+const SHOWN = ['W1', 'W2', 'W3', 'W5']
 
-const HELP = `Measures Locum beside the proxies that are installed: haproxy, nginx, squid-openssl, mitmproxy.
+const HELP = `Measures Locum beside the proxies that are installed: haproxy, nginx, squid-openssl, mitmproxy;
+and mockttp, http-proxy, http-mitm-proxy behind npm ci --prefix bench/peers.
   npm run bench -- [--only W1,W2,W3] [--rounds 5] [--seconds 2] [--peers haproxy,locum] [--beside CHECKOUT]
---beside measures the Locum of another checkout as well. Workloads:
+                   [--markdown FILE] [--svg FILE] [--profile FOLDER]
+--beside measures the Locum of another checkout as well. --markdown writes all tables, --svg a picture of
+${SHOWN.join(', ')}. --profile writes a V8 CPU profile of each Locum and workload; its figures are then not to be
+compared. Workloads, all of them where --only is left out:
 ${WORKLOADS.map(({ id, title }) => `  ${id.padEnd(5)}${title}`).join('\n')}`
 
 const { values: options } = parseArgs({
   options: {
-    only: { type: 'string', default: 'W1,W2,W3' },
+    only: { type: 'string' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
     peers: { type: 'string' },
     beside: { type: 'string', multiple: true, default: [] },
+    markdown: { type: 'string' },
+    svg: { type: 'string' },
+    profile: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
 
-/** Starts everything, measures in turns so that what disturbs one disturbs all, and stops everything. */
+type Stops = (() => Promise<void>)[]
+
+/** Starts everything, has it measured, stops everything, and tells. */
 async function main(): Promise<void> {
   if (options.help) {
     console.log(HELP)
@@ -42,9 +52,11 @@ async function main(): Promise<void> {
   }
   if (process.platform !== 'linux' || !findProgram('taskset') || availableParallelism() < 2)
     throw new Error('The bench needs Linux, taskset and two cores.')
-  const workloads = WORKLOADS.filter(({ id }) => options.only.split(',').includes(id))
+  const [rounds, seconds] = [Number(options.rounds), Number(options.seconds)]
+  const asked = options.only?.split(',')
+  const workloads = WORKLOADS.filter(({ id }) => !asked || asked.includes(id))
   const folder = mkdtempSync(join(tmpdir(), 'locum-bench-'))
-  const stops: (() => Promise<void>)[] = []
+  const stops: Stops = []
   try {
     const origin = await startOrigin(folder, LOAD_CORE)
     stops.push(() => origin.stop())
@@ -52,16 +64,22 @@ async function main(): Promise<void> {
     const load = startOnCore(LOAD_CORE, 'load', [process.execPath, script], { ipc: true })
     stops.push(() => load.stop())
     await nextMessage(load)
-    const running = await startPeers({ folder, core: PROXY_CORE, origin }, stops)
-    const samples = await Promise.race([measureAll(load, origin, running, workloads), interruption()])
-    console.log(
-      `\nMedians of ${options.rounds} rounds of ${options.seconds} s; the origin is ${origin.name}.`,
-    )
-    for (const workload of workloads)
-      printTable(
-        workload,
-        samples.filter((sample) => sample.workload === workload),
-      )
+    const place = { folder, core: PROXY_CORE, origin }
+    const peers = await startPeers(place, stops)
+    const profiles = options.profile
+    if (profiles !== undefined) mkdirSync(profiles, { recursive: true })
+    const bench = { load, origin, place, peers, rounds, ms: 1000 * seconds, profiles }
+    const samples = await Promise.race([measureAll(bench, workloads), interruption()])
+    const tables = workloads
+      .map((workload) => ({ workload, rows: rowsOf(workload, samples) }))
+      .filter(({ rows }) => rows.length > 0)
+    console.log(`\nMedians of ${rounds} rounds of ${seconds} s; the origin is ${origin.name}.`)
+    for (const { workload, rows } of tables) printTable(workload, rows)
+    const measured = peers.map(([, running]) => running)
+    if (options.markdown !== undefined)
+      writeFileSync(options.markdown, markdownOf({ rounds, seconds, origin: origin.name, measured, tables }))
+    if (options.svg !== undefined)
+      writeFileSync(options.svg, chartOf(tables.filter(({ workload }) => SHOWN.includes(workload.id))))
   } finally {
     for (const stop of stops.reverse()) await stop()
     rmSync(folder, { recursive: true })
@@ -76,67 +94,32 @@ function interruption(): Promise<never> {
   })
 }
 
-async function startPeers(place: Place, stops: (() => Promise<void>)[]): Promise<Running[]> {
+async function startPeers(place: Place, stops: Stops): Promise<(readonly [Peer, Running])[]> {
+  const inspected = options.profile !== undefined
   const peers = [
     haproxy,
     nginx,
     squid,
     mitmproxy,
-    locum('Locum', join(import.meta.dirname, '..')),
-    ...options.beside.map((checkout) => locum(`Locum of ${checkout}`, resolve(checkout))),
+    mockttp,
+    httpProxy,
+    httpMitmProxy,
+    locum('Locum', join(import.meta.dirname, '..'), inspected),
+    ...options.beside.map((checkout) => locum(`Locum of ${checkout}`, resolve(checkout), inspected)),
   ]
   const asked = options.peers?.toLowerCase().split(',')
-  const running: Running[] = []
+  const started: (readonly [Peer, Running])[] = []
   for (const peer of peers) {
     if (asked && !asked.some((name) => peer.name.toLowerCase().startsWith(name))) continue
-    const started = await peer.start(place)
-    if (started) {
-      running.push(started)
+    const running = await peer.start(place)
+    if (running) {
+      started.push([peer, running])
       stops.push(async () => {
-        for (const program of started.programs) await program.stop()
+        for (const program of running.programs) await program.stop()
       })
-    } else console.log(`${peer.name} is not installed, so it is left out.`)
+    } else console.log(`${peer.name} is not installed (${peer.install}), so it is left out.`)
   }
-  return running
-}
-
-async function measureAll(
-  load: Program,
-  origin: Origin,
-  running: readonly Running[],
-  workloads: readonly Workload[],
-): Promise<Sample[]> {
-  const samples: Sample[] = []
-  for (let round = 1; round <= Number(options.rounds); round++) {
-    for (const workload of workloads) {
-      const routes: [string, Route][] = running.map(({ name, routes }) => [name, routes[workload.entrance]])
-      if (workload.load.rate !== undefined) routes.unshift(['nothing between', directRoute(origin)])
-      for (const [name, route] of routes) {
-        const result = await measure(load, name, workload, route, round === 1 ? FIRST_WARM_UP : WARM_UP)
-        samples.push({ name, workload, round, ...result })
-        const [figure] = workload.figures
-        const told = `${figure.of(result).toFixed(figure.digits)} ${figure.title}`
-        process.stderr.write(`round ${round}  ${workload.id.padEnd(4)} ${name.padEnd(16)} ${told}\n`)
-      }
-    }
-  }
-  return samples
-}
-
-async function measure(
-  load: Program,
-  name: string,
-  workload: Workload,
-  route: Route,
-  warmMs: number,
-): Promise<Result> {
-  const request = workload.large ? route.request.replace(SMALL, LARGE) : route.request
-  const job: Job = { ...route, ...workload.load, request, warmMs, ms: 1000 * Number(options.seconds) }
-  const answer = nextMessage<{ result: Result } | { error: string }>(load)
-  load.process.send(job)
-  const told = await answer
-  if ('error' in told) throw new Error(`${name}, ${workload.id}: ${told.error}`)
-  return told.result
+  return started
 }
 
 await main().catch((error: Error) => {

@@ -89,7 +89,8 @@ export function startNginx(core: number, name: string, nginx: string, folder: st
   writeFileSync(
     join(own, 'nginx.conf'),
     `daemon off; master_process off; pid ${own}/pid; error_log stderr error;
-events { worker_connections 8192; }
+worker_rlimit_nofile 30000;
+events { worker_connections 12000; }
 http {
   access_log off; sendfile on; tcp_nodelay on;
   keepalive_timeout 1h; keepalive_requests 1000000000;

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Origin, SECRET, startNginx } from './origin.ts'
-import { findProgram, freePort, type Program, startOnCore, untilListening } from './processes.ts'
-import { BEARER, fixedRoutes, locumRoutes, type Routes } from './routes.ts'
+import { findProgram, freePort, type Program, startOnCore, untilListening, versionOf } from './processes.ts'
+import { BEARER, COLD, fixedRoutes, locumRoutes, type Routes } from './routes.ts'
 
 /** What a peer is given to start with. */
 export interface Place {
@@ -15,13 +15,18 @@ export interface Place {
 /** A proxy that runs. */
 export interface Running {
   readonly name: string
+  readonly version: string
   readonly routes: Routes
   readonly programs: readonly Program[]
+  /** The port of its V8 inspector, where it was asked for. */
+  readonly inspector?: number
 }
 
 /** A proxy that can be measured. `start` gives undefined where its program is not there. */
 export interface Peer {
   readonly name: string
+  /** How it gets here. */
+  readonly install: string
   start(place: Place): Promise<Running | undefined>
 }
 
@@ -33,9 +38,10 @@ const VARIABLE = 'BENCH_SECRET'
  * Locum from a checkout, this one or another to compare with, as anybody starts it and with everything on:
  * a user with a proxy key and a credential of their own, redaction, audit.
  */
-export function locum(name: string, checkout: string): Peer {
+export function locum(name: string, checkout: string, inspected = false): Peer {
   return {
     name,
+    install: 'npm ci',
     async start({ folder, core, origin }) {
       const own = mkdtempSync(join(folder, 'locum-'))
       const config = join(own, 'bench.json')
@@ -47,6 +53,7 @@ export function locum(name: string, checkout: string): Peer {
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       const [port, consolePort] = [await freePort(), await freePort()]
+      const inspector = inspected ? await freePort() : undefined
       const program = startOnCore(
         core,
         name,
@@ -56,17 +63,23 @@ export function locum(name: string, checkout: string): Peer {
           ...['serve', '--grace', '0', '--config', config],
           ...['--proxy', `127.0.0.1:${port}`, '--console', `127.0.0.1:${consolePort}`],
         ],
-        { env: { [VARIABLE]: SECRET } },
+        { env: { [VARIABLE]: SECRET, ...(inspector && inspectedAt(inspector)) } },
       )
       await untilListening(program, port)
       const { pid } = program
       return {
         name,
+        version: JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')).version,
+        inspector,
         programs: [program],
         routes: locumRoutes(origin, { port, pid, user: USER, key: added.trim() }),
       }
     },
   }
+}
+
+function inspectedAt(port: number): Readonly<Record<string, string>> {
+  return { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --inspect=127.0.0.1:${port}` }
 }
 
 function configFor(origin: Origin): object {
@@ -76,12 +89,20 @@ function configFor(origin: Origin): object {
   ]
   return {
     name: 'bench',
-    connections: connections.map((connection) => ({
-      ...connection,
-      auth: { method: 'api-key' },
-      source: 'per-user',
-      allowPrivateNetwork: true,
-    })),
+    connections: [
+      ...connections.map((connection) => ({
+        ...connection,
+        auth: { method: 'api-key' },
+        source: 'per-user',
+        allowPrivateNetwork: true,
+      })),
+      {
+        name: 'cold',
+        destinations: [`https://${COLD}:${origin.httpsPort}`],
+        auth: { method: 'none' },
+        allowPrivateNetwork: true,
+      },
+    ],
     credentials: connections.map((connection) => ({
       connection: connection.name,
       for: `user:${USER}`,
@@ -93,6 +114,7 @@ function configFor(origin: Origin): object {
 /** Sets a fixed header; intercepts nothing, but ends TLS with a fixed certificate. */
 export const haproxy: Peer = {
   name: 'HAProxy',
+  install: 'apt install haproxy',
   async start({ folder, core, origin }) {
     const file = findProgram('haproxy')
     if (!file) return undefined
@@ -107,7 +129,8 @@ export const haproxy: Peer = {
       config,
       `global
   nbthread 1
-  maxconn 8000
+  maxconn 12000
+  no strict-limits
 defaults
   mode http
   http-reuse always
@@ -122,13 +145,19 @@ backend secure
     )
     const program = startOnCore(core, 'HAProxy', [file, '-db', '-f', config])
     await untilListening(program, ports[0])
-    return { name: 'HAProxy', programs: [program], routes: fixedRoutes(origin, ports, program.pid, false) }
+    return {
+      name: 'HAProxy',
+      version: versionOf(file, '-v'),
+      programs: [program],
+      routes: fixedRoutes(origin, ports, program.pid, false),
+    }
   },
 }
 
 /** As HAProxy. */
 export const nginx: Peer = {
   name: 'nginx',
+  install: 'apt install nginx',
   async start({ folder, core, origin }) {
     const file = findProgram('nginx')
     if (!file) return undefined
@@ -152,6 +181,11 @@ export const nginx: Peer = {
   server { listen 127.0.0.1:${ports[2]} ssl backlog=4096; ${pass('https://secure')} }`,
     )
     await untilListening(program, ports[0])
-    return { name: 'nginx', programs: [program], routes: fixedRoutes(origin, ports, program.pid, false) }
+    return {
+      name: 'nginx',
+      version: versionOf(file, '-v'),
+      programs: [program],
+      routes: fixedRoutes(origin, ports, program.pid, false),
+    }
   },
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -21,6 +21,12 @@ export function findProgram(name: string): string | undefined {
     }
   }
   return undefined
+}
+
+/** The first number with a point in it that a program says of itself. */
+export function versionOf(file: string, flag: string): string {
+  const { stdout, stderr } = spawnSync(file, [flag], { encoding: 'utf8' })
+  return /\d+(?:\.\d+)+/.exec(`${stdout}${stderr}`)?.[0] ?? ''
 }
 
 /** A port of loopback that nobody listens on at this moment. */

@@ -1,15 +1,20 @@
 import type { Job } from './load.ts'
 import { type Origin, SECRET, SMALL } from './origin.ts'
 
-export type Entrance = 'forward' | 'gateway' | 'connect'
+/** `cold`: CONNECT to a name that was never asked for, and no request. */
+export type Entrance = 'forward' | 'gateway' | 'connect' | 'cold'
 
 /** How a proxy is spoken to at one entrance: what of a job depends on it. */
-export type Route = Pick<Job, 'port' | 'connect' | 'tls' | 'request' | 'pid'>
+export type Route = Pick<Job, 'port' | 'connect' | 'tls' | 'serverName' | 'request' | 'pid'>
 
-export type Routes = Readonly<Record<Entrance, Route>>
+/** A proxy need not have every entrance. */
+export type Routes = Readonly<Partial<Record<Entrance, Route>>>
 
 /** What the client writes where the secret belongs; a proxy with a fixed value puts that in its place. */
 const STAND_IN = { Authorization: 'Bearer <<$Auth.API_Key>>' }
+
+/** A new name for each `*`; all of them are this machine. */
+export const COLD = '*.cold.localhost'
 
 /** The field that the origin wants to see. */
 export const BEARER = `Bearer ${SECRET}`
@@ -28,16 +33,17 @@ export function locumRoutes(
     gateway: {
       port,
       pid,
-      tls: false,
+      ...PLAIN,
       request: requestText(`/c/secure${SMALL}`, `127.0.0.1:${port}`, gateway),
     },
     connect: {
       port,
       pid,
-      tls: true,
+      ...SECURE,
       connect: connectText(authority, basic),
       request: requestText(SMALL, authority, STAND_IN),
     },
+    cold: coldRoute(origin, port, pid, basic),
   }
 }
 
@@ -54,16 +60,17 @@ export function fixedRoutes(
     gateway: {
       port: gateway,
       pid,
-      tls: false,
+      ...PLAIN,
       request: requestText(SMALL, `127.0.0.1:${gateway}`, STAND_IN),
     },
     connect: {
       port: connect,
       pid,
-      tls: true,
+      ...SECURE,
       connect: intercepts ? connectText(authority, {}) : undefined,
       request: requestText(SMALL, authority, STAND_IN),
     },
+    cold: intercepts ? coldRoute(origin, connect, pid, {}) : undefined,
   }
 }
 
@@ -79,8 +86,21 @@ function forwardRoute(
   fields: Readonly<Record<string, string>>,
 ): Route {
   const host = `localhost:${origin.httpPort}`
-  return { port, pid, tls: false, request: requestText(`http://${host}${SMALL}`, host, fields) }
+  return { port, pid, ...PLAIN, request: requestText(`http://${host}${SMALL}`, host, fields) }
 }
+
+function coldRoute(
+  origin: Origin,
+  port: number,
+  pid: number,
+  fields: Readonly<Record<string, string>>,
+): Route {
+  const connect = connectText(`${COLD}:${origin.httpsPort}`, fields)
+  return { port, pid, tls: true, serverName: COLD, connect, request: '' }
+}
+
+const PLAIN = { tls: false, serverName: '' }
+const SECURE = { tls: true, serverName: 'localhost' }
 
 /** A small GET as a program's HTTP library writes it. */
 function requestText(target: string, host: string, fields: Readonly<Record<string, string>>): string {

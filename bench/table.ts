@@ -18,13 +18,21 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? above : ((sorted[middle - 1] ?? Number.NaN) + above) / 2
 }
 
+/** What is told of one proxy: medians of the workload's figures, and how the first compares. */
+export interface Row {
+  readonly name: string
+  readonly values: readonly number[]
+  readonly ratio: number
+}
+
 /**
- * Prints one workload's medians. The ratio is the median of the rounds' own ratios: what slows the machine
- * down for a while slows both sides of it down.
+ * One workload's rows, the best first. The ratio is the median of the rounds' own ratios: what slows the
+ * machine down for a while slows both sides of it down.
  */
-export function printTable(workload: Workload, samples: readonly Sample[]): void {
+export function rowsOf(workload: Workload, all: readonly Sample[]): Row[] {
   const { figures } = workload
   const [compared] = figures
+  const samples = all.filter((sample) => sample.workload === workload)
   const rows = [...new Set(samples.map((sample) => sample.name))].map((name) => {
     const own = samples.filter((sample) => sample.name === name)
     const ratios = own.flatMap((sample) => {
@@ -33,13 +41,25 @@ export function printTable(workload: Workload, samples: readonly Sample[]): void
     })
     return { name, values: figures.map((figure) => median(own.map(figure.of))), ratio: median(ratios) }
   })
+  return rows.sort((a, b) => (a.values[0] ?? 0) - (b.values[0] ?? 0))
+}
+
+/** The titles of a table's columns behind the name. */
+export function columnsOf({ figures: [first, ...others] }: Workload): string[] {
+  return [first.title, `× ${REFERENCE}`, ...others.map(({ title }) => title)]
+}
+
+/** A row under `columnsOf`. */
+export function cellsOf({ figures }: Workload, { values, ratio }: Row): string[] {
+  const [first, ...others] = values.map((value, i) => value.toFixed(figures[i]?.digits))
+  const digits = ratio < 10 ? 2 : 0
+  return [first as string, Number.isNaN(ratio) ? '–' : ratio.toFixed(digits), ...others]
+}
+
+export function printTable(workload: Workload, rows: readonly Row[]): void {
   console.log(`\n${workload.id}  ${workload.title}`)
-  const [first, ...others] = figures.map((figure) => figure.title)
-  console.log(line('', [first as string, `× ${REFERENCE}`, ...others]))
-  for (const { name, values, ratio } of rows.sort((a, b) => (a.values[0] ?? 0) - (b.values[0] ?? 0))) {
-    const [value, ...rest] = values.map((value, i) => value.toFixed(figures[i]?.digits))
-    console.log(line(name, [value as string, Number.isNaN(ratio) ? '–' : ratio.toFixed(2), ...rest]))
-  }
+  console.log(line('', columnsOf(workload)))
+  for (const row of rows) console.log(line(row.name, cellsOf(workload, row)))
 }
 
 function line(name: string, columns: readonly string[]): string {

@@ -15,7 +15,9 @@ export interface Workload {
   readonly entrance: Entrance
   /** The large answer instead of the small one. */
   readonly large?: boolean
-  readonly load: Pick<Job, 'connections' | 'rate' | 'once'>
+  readonly load: Pick<Job, 'connections' | 'rate' | 'once' | 'fresh'>
+  /** Measured once, on a proxy that has just been started: memory tells what came before. */
+  readonly anew?: boolean
   /** The first is what proxies are compared by. */
   readonly figures: readonly [Figure, ...Figure[]]
 }
@@ -26,6 +28,12 @@ const busy: Figure = { title: '% of its core', digits: 0, of: (x) => (100 * x.cp
 const speed: Figure = { title: 'MB/s', digits: 0, of: (x) => x.bytes / x.seconds / 1e6 }
 const bulk: Figure = { title: 'µs CPU/MB', digits: 0, of: (x) => (1e6 * x.cpu) / (x.bytes / 1e6) }
 const memory: Figure = { title: 'MiB', digits: 0, of: (x) => x.residentMiB }
+const atStart: Figure = { title: 'MiB at start', digits: 0, of: (x) => x.startMiB }
+const each: Figure = {
+  title: 'KiB a connection',
+  digits: 1,
+  of: (x) => (1024 * (x.residentMiB - x.startMiB)) / x.connections,
+}
 const latency = (share: number, title: string): Figure => ({
   title,
   digits: 0,
@@ -34,7 +42,10 @@ const latency = (share: number, title: string): Figure => ({
 })
 
 const STEADY = { connections: 64 }
+/** Each sends one request, and then nothing. */
 const IDLE = { connections: 2000, once: true }
+const MANY_IDLE = { connections: 10_000, once: true }
+const FRESH = { connections: 8, fresh: true }
 
 export const WORKLOADS: readonly Workload[] = [
   {
@@ -75,6 +86,20 @@ export const WORKLOADS: readonly Workload[] = [
     figures: [bulk, speed, busy],
   },
   {
+    id: 'W5',
+    title: 'a connection for each request: CONNECT, full handshake, one GET; the leaf is cached',
+    entrance: 'connect',
+    load: FRESH,
+    figures: [cpu, latency(0.5, 'p50 µs'), rate],
+  },
+  {
+    id: 'W5c',
+    title: 'CONNECT and full handshake with a name that was never asked for: a cold leaf',
+    entrance: 'cold',
+    load: { connections: 1, fresh: true },
+    figures: [cpu, latency(0.5, 'p50 µs'), rate],
+  },
+  {
     id: 'W6',
     title: 'latency of W1 at 200 requests/s',
     entrance: 'forward',
@@ -86,13 +111,23 @@ export const WORKLOADS: readonly Workload[] = [
     title: 'memory with 2,000 idle connections',
     entrance: 'forward',
     load: IDLE,
-    figures: [memory],
+    anew: true,
+    figures: [memory, each, atStart],
   },
   {
     id: 'W7i',
     title: 'memory with 2,000 idle connections, intercepted',
     entrance: 'connect',
     load: IDLE,
-    figures: [memory],
+    anew: true,
+    figures: [memory, each, atStart],
+  },
+  {
+    id: 'W7x',
+    title: 'memory with 10,000 idle connections',
+    entrance: 'forward',
+    load: MANY_IDLE,
+    anew: true,
+    figures: [memory, each, atStart],
   },
 ]
