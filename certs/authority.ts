@@ -1,5 +1,5 @@
 import { constants, generateKeyPairSync, type X509Certificate } from 'node:crypto'
-import { createSecureContext, type SecureContext } from 'node:tls'
+import { createSecureContext, DEFAULT_CIPHERS, type SecureContext } from 'node:tls'
 import type { Clock } from '../core/clock.ts'
 import { canonicalHost } from '../core/destination.ts'
 import { LocumError } from '../core/errors.ts'
@@ -9,6 +9,19 @@ import { type LeafWriter, leafWriter } from './leaf.ts'
 import { BACKDATE, makeRoot } from './root.ts'
 import { isDue, takeOver } from './rotation.ts'
 import { type KeptCa, NEXT, openCa, readItems, SIGNING, sealRoot } from './vault.ts'
+
+/**
+ * SHA-256 has instructions of its own on the processors of the day, SHA-384 has none: a handshake with it costs
+ * a twentieth more. So our order counts, unless a client that has no AES in its processor puts ChaCha first.
+ */
+const FIRST_CIPHER = 'TLS_AES_128_GCM_SHA256'
+const OTHER_CIPHERS = DEFAULT_CIPHERS.split(':').filter((name) => name !== FIRST_CIPHER)
+const CIPHERS = [FIRST_CIPHER, ...OTHER_CIPHERS].join(':')
+const SECURE_OPTIONS =
+  constants.SSL_OP_CIPHER_SERVER_PREFERENCE |
+  constants.SSL_OP_PRIORITIZE_CHACHA |
+  // A client could ask for one signature after the other on one connection (TLS 1.2 only).
+  constants.SSL_OP_NO_RENEGOTIATION
 
 /** ms. With the backdating still under the 7 days that a leaf may live at most. */
 const LEAF_LIFETIME = 6.5 * 24 * 60 * 60 * 1000
@@ -155,8 +168,8 @@ function mint(host: string, now: number, { certificate, write }: Signer, key: st
     cert: pemOf(write(host, from, until)),
     key,
     minVersion: 'TLSv1.2',
-    // A client could ask for one signature after the other on one connection (TLS 1.2 only).
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    ciphers: CIPHERS,
+    secureOptions: SECURE_OPTIONS,
     // No client certificates here. Left out, it would be the whole list of public roots, per host.
     ca: [],
   })

@@ -10,7 +10,7 @@ import {
 } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createSecureContext } from 'node:tls'
+import { createSecureContext, DEFAULT_CIPHERS } from 'node:tls'
 import 'reflect-metadata'
 import * as x509 from '@peculiar/x509'
 import fc from 'fast-check'
@@ -86,6 +86,26 @@ t.test('TLS 1.2 and 1.3 are spoken, 1.1 is refused, sessions are resumed', async
     t.match(await as(version, first.session), { error: undefined, resumed: true }, version)
   }
   t.match((await as('TLSv1.1')).error, /ALERT_PROTOCOL_VERSION|NO_PROTOCOLS|UNSUPPORTED_PROTOCOL/)
+})
+
+t.test('the cipher is the one that costs least, whatever the order of a client that has it', async (t) => {
+  const authority = await openAuthority(...(await newSite(t)), movableClock())
+  const context = authority.leafFor('api.example.com')
+  const chosen = async (ciphers: string, version: 'TLSv1.2' | 'TLSv1.3' = 'TLSv1.3') => {
+    const options = { version, ciphers }
+    const { error, cipher } = await handshake(context, 'api.example.com', authority.certificatePem, options)
+    t.equal(error, undefined, ciphers)
+    return cipher
+  }
+  const [small, large, chacha] = [
+    'TLS_AES_128_GCM_SHA256',
+    'TLS_AES_256_GCM_SHA384',
+    'TLS_CHACHA20_POLY1305_SHA256',
+  ] as const
+  t.equal(await chosen(`${large}:${chacha}:${small}`), small)
+  t.equal(await chosen(large), large, 'a client that has no other')
+  t.equal(await chosen(`${chacha}:${small}:${large}`), chacha, 'a client without AES in its processor')
+  t.match(await chosen(DEFAULT_CIPHERS, 'TLSv1.2'), /^TLS_ECDHE_ECDSA_WITH_AES_\d+_GCM_SHA\d+$/, 'in TLS 1.2')
 })
 
 t.test('a leaf has one name, lives 7 days at most and can only serve', async (t) => {

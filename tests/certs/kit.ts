@@ -35,6 +35,8 @@ export interface Handshake {
   /** The same in words. */
   readonly reason: string | undefined
   readonly resumed: boolean
+  /** Its standard name. */
+  readonly cipher: string | undefined
   /** The last ticket that the client was given. */
   readonly session: Buffer | undefined
   readonly certificate: X509Certificate | undefined
@@ -45,7 +47,7 @@ export async function handshake(
   secureContext: SecureContext,
   host: string,
   ca: string,
-  options: { version?: SecureVersion; session?: Buffer | undefined } = {},
+  options: { version?: SecureVersion; session?: Buffer | undefined; ciphers?: string } = {},
 ): Promise<Handshake> {
   return shake(secureContext, host, { ca, ...options })
 }
@@ -82,6 +84,7 @@ async function shake(
   let reason: string | undefined
   let session: Buffer | undefined
   let resumed = false
+  let cipher: string | undefined
   let certificate: X509Certificate | undefined
   client.on('session', (ticket) => {
     session = ticket
@@ -92,10 +95,11 @@ async function shake(
   })
   client.on('secureConnect', () => {
     resumed = client.isSessionReused()
+    cipher = client.getCipher().standardName
     certificate = client.getPeerX509Certificate()
   })
   client.resume()
   await new Promise((resolve) => client.on('close', resolve))
   await new Promise((resolve) => server.close(resolve))
-  return { error, reason, resumed, session, certificate }
+  return { error, reason, resumed, cipher, session, certificate }
 }
