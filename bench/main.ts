@@ -96,16 +96,17 @@ function interruption(): Promise<never> {
 
 async function startPeers(place: Place, stops: Stops): Promise<(readonly [Peer, Running])[]> {
   const inspected = options.profile !== undefined
+  // Next to what it is compared with, in time too.
   const peers = [
     haproxy,
+    locum('Locum', join(import.meta.dirname, '..'), inspected),
+    ...options.beside.map((checkout) => locum(`Locum of ${checkout}`, resolve(checkout), inspected)),
     nginx,
     squid,
     mitmproxy,
     mockttp,
     httpProxy,
     httpMitmProxy,
-    locum('Locum', join(import.meta.dirname, '..'), inspected),
-    ...options.beside.map((checkout) => locum(`Locum of ${checkout}`, resolve(checkout), inspected)),
   ]
   const asked = options.peers?.toLowerCase().split(',')
   const started: (readonly [Peer, Running])[] = []
