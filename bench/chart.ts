@@ -4,6 +4,7 @@ import type { Workload } from './workloads.ts'
 /** Sizes in px. */
 const WIDTH = 720
 const NAMES = 150
+const FIGURES = 80
 const BAR = 16
 const STEP = 22
 const HEADING = 40
@@ -21,19 +22,22 @@ export function chartOf(tables: readonly { workload: Workload; rows: readonly Ro
     if (!best) continue
     const [figure] = workload.figures
     const unit = (best.values[0] ?? 1) * LONGEST
-    parts.push(text(0, y + 22, `${workload.id}  ${workload.title}`, 'font-weight="600"'))
+    parts.push(
+      text(0, y + 22, `${workload.id}: ${workload.title}`, 'font-weight="600"'),
+      text(WIDTH, y + 22, figure.title, 'text-anchor="end"'),
+    )
     y += HEADING
     for (const { name, values } of rows) {
       const value = values[0] ?? Number.NaN
       const share = Math.min(1, value / unit)
-      const width = Math.max(2, Math.round(share * (WIDTH - NAMES - 130)))
+      const width = Math.max(2, Math.round(share * (WIDTH - NAMES - FIGURES)))
       const ours = name.startsWith('Locum')
       parts.push(
         text(NAMES - 8, y + 12, name, `text-anchor="end"${ours ? ' font-weight="600"' : ''}`),
         `<rect x="${NAMES}" y="${y}" width="${width}" height="${BAR}" rx="2" fill="${ours ? OURS : GREY}"${ours ? '' : ' opacity="0.55"'}/>`,
       )
       if (share === 1) parts.push(cutAt(NAMES + width - 24, y))
-      parts.push(text(NAMES + width + 8, y + 12, `${value.toFixed(figure.digits)} ${figure.title}`))
+      parts.push(text(NAMES + width + 8, y + 12, value.toFixed(figure.digits)))
       y += STEP
     }
     y += 12

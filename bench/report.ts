@@ -20,9 +20,10 @@ export function markdownOf(findings: Findings): string {
   const lines = [
     '# One run of the bench',
     '',
-    `Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: Linux ${release()},`,
+    `Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: Linux ${release().split('-')[0]},`,
     `${cpus().length} × ${cpu?.model.trim()}, Node ${process.versions.node}. Medians of ${rounds} rounds of ${seconds} s;`,
-    `memory is measured once. The origin is ${origin}. ${versions}.`,
+    `memory is measured once. The origin is ${origin}.`,
+    `${versions}.`,
     'What is measured, and how to read it, is in [PERFORMANCE](PERFORMANCE.md).',
     '',
   ]

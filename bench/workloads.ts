@@ -64,7 +64,7 @@ export const WORKLOADS: readonly Workload[] = [
   },
   {
     id: 'W3',
-    title: 'CONNECT and interception, https origin, small answers (HAProxy and nginx: end TLS, no CONNECT)',
+    title: 'CONNECT and interception, https origin, small answers',
     entrance: 'connect',
     load: STEADY,
     figures: [cpu, rate, busy],
@@ -87,14 +87,14 @@ export const WORKLOADS: readonly Workload[] = [
   },
   {
     id: 'W5',
-    title: 'a connection for each request: CONNECT, full handshake, one GET; the leaf is cached',
+    title: 'a new connection for each request, CONNECT, full handshake',
     entrance: 'connect',
     load: FRESH,
     figures: [cpu, latency(0.5, 'p50 µs'), rate],
   },
   {
     id: 'W5c',
-    title: 'CONNECT and full handshake with a name that was never asked for: a cold leaf',
+    title: 'CONNECT and full handshake with a name that was never asked for',
     entrance: 'cold',
     load: { connections: 1, fresh: true },
     figures: [cpu, latency(0.5, 'p50 µs'), rate],
