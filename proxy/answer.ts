@@ -42,6 +42,12 @@ export function removeProxyFields(fields: Fields): void {
   }
 }
 
+/** Makes trailers Locum's own. Returns how many echoes were masked. */
+export function ownTrailers(trailers: Fields, needles: Needles | undefined): number {
+  removeProxyFields(trailers)
+  return needles ? maskFields(needles, trailers) : 0
+}
+
 /** Masks the reason phrase and the fields. Returns how many echoes there were. */
 export function maskHead(needles: Needles, head: ResponseHead): number {
   let masked = maskFields(needles, head.fields)
@@ -52,7 +58,7 @@ export function maskHead(needles: Needles, head: ResponseHead): number {
 }
 
 /** Masks the values of fields, and their names. Returns how many echoes there were. */
-export function maskFields(needles: Needles, fields: Fields): number {
+function maskFields(needles: Needles, fields: Fields): number {
   let masked = 0
   const hit = (hits: number) => {
     masked += hits

@@ -1,12 +1,12 @@
 import { askedFor } from '../core/act-for.ts'
 import type { Material, OpenRequest } from '../core/directory.ts'
 import { asLocumError, type Code, type Entrance, LocumError } from '../core/errors.ts'
-import { type Needles, StreamMask } from '../core/redact.ts'
+import type { Needles } from '../core/redact.ts'
 import type { Route } from '../core/route.ts'
 import type { Base, Candidate } from '../core/target.ts'
 import type { Caller } from '../core/words.ts'
 import { servedAs } from './acting.ts'
-import { isEventStream, isSearched, maskFields, maskHead, removeProxyFields } from './answer.ts'
+import { isEventStream, isSearched, maskHead, ownTrailers, removeProxyFields } from './answer.ts'
 import { identify } from './caller.ts'
 import { Draft } from './draft.ts'
 import { corsFields, rewriteResponse } from './gateway.ts'
@@ -16,6 +16,7 @@ import { checkAllowed, checkFilled, type Found, findRoute } from './reading.ts'
 import { type About, recordOutcome, recordRefusal, recordUse } from './records.ts'
 import { refusalOf } from './refusal.ts'
 import { joinTunnels } from './relay.ts'
+import { MaskedReply, type ReplyTarget } from './reply.ts'
 import type { Room, Session } from './room.ts'
 import { specFor } from './specs.ts'
 import type { Sending, UpstreamHandler, UpstreamSpec } from './upstreams/spec.ts'
@@ -33,7 +34,7 @@ import type {
  * One request, from its head to the last byte of its answer. It is its own handler and its own sink,
  * so that a request costs few objects.
  */
-export class Exchange implements UpstreamHandler, BodySink, Living {
+export class Exchange implements UpstreamHandler, ReplyTarget, Living {
   readonly #room: Room
   readonly #x: ServerExchange<Session>
   readonly #entrance: Entrance
@@ -56,7 +57,6 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
   #over = false
   #status = 0
   #sink: BodySink | undefined
-  #mask: StreamMask | undefined
   #masked = 0
   #tunnel: { destroy(): void } | undefined
   /** It goes on long after it was permitted: a tunnel, an event stream. */
@@ -271,9 +271,8 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     this.#makeOwn(head)
     this.#status = head.status
     this.#lasting = isEventStream(fields)
-    if (searched && this.#needles) this.#mask = new StreamMask(this.#needles)
     this.#sink = this.#x.sendHead(head)
-    body.start(this)
+    body.start(searched && this.#needles ? new MaskedReply(this.#needles, this) : this)
   }
 
   /** Whatever an upstream says in a head, final or not, is Locum's to answer for. */
@@ -302,16 +301,16 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     if (this.#sink) this.#sink.ondrain = call
   }
 
+  found(echoes: number): void {
+    this.#masked += echoes
+  }
+
   write(chunk: Buffer): boolean {
-    const bytes = this.#mask ? this.#mask.push(chunk) : chunk
-    return bytes === undefined || this.#sink === undefined || this.#sink.write(bytes)
+    return this.#sink === undefined || this.#sink.write(chunk)
   }
 
   end(trailers?: Fields): void {
-    const rest = this.#mask?.end()
-    if (rest) this.#sink?.write(rest)
-    if (trailers) removeProxyFields(trailers)
-    if (trailers && this.#needles) this.#masked += maskFields(this.#needles, trailers)
+    if (trailers) this.#masked += ownTrailers(trailers, this.#needles)
     this.#sink?.end(trailers)
     this.#finish()
   }
@@ -372,7 +371,6 @@ export class Exchange implements UpstreamHandler, BodySink, Living {
     if (this.#over) return
     this.#over = true
     this.#room.live.remove(this)
-    this.#masked += this.#mask?.hits ?? 0
     this.#room.counts.masked += this.#masked
     const about = this.#about()
     try {
