@@ -2,6 +2,7 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { isAddress } from '../../core/destination.ts'
 import { asLocumError, LocumError } from '../../core/errors.ts'
+import { Intake } from '../wire/h1/intake.ts'
 import {
   interleave,
   isLocalName,
@@ -160,7 +161,10 @@ export class Dial {
 
   #open(address: string): Socket {
     if (this.#isSecure) return this.#context.tls.connect(this.#spec, address)
-    return connectTcp({ host: address, port: this.#spec.destination.port, allowHalfOpen: true })
+    const to = { host: address, port: this.#spec.destination.port, allowHalfOpen: true }
+    if (this.#spec.raw) return connectTcp(to)
+    const intake = new Intake(true)
+    return intake.serve(connectTcp({ ...to, onread: intake.onread }))
   }
 
   get #isSecure(): boolean {

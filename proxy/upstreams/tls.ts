@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { OnReadOpts, Socket } from 'node:net'
 import {
   type ConnectionOptions,
   connect as connectTls,
@@ -7,6 +7,7 @@ import {
   type TLSSocket,
 } from 'node:tls'
 import { isAddress } from '../../core/destination.ts'
+import { Intake } from '../wire/h1/intake.ts'
 import type { UpstreamLimits } from './limits.ts'
 import { sameUpstream, type UpstreamSpec } from './spec.ts'
 
@@ -29,7 +30,9 @@ export class TlsMemory {
   connect(spec: UpstreamSpec, to: string | Socket): TLSSocket {
     const { host, port } = spec.destination
     const kept = this.#sessions.get(spec.key)
-    const options: ConnectionOptions & { allowHalfOpen: boolean } = {
+    // A socket on another keeps to the other's reads.
+    const intake = typeof to === 'string' ? new Intake(false) : undefined
+    const options: ConnectionOptions & { allowHalfOpen: boolean; onread?: OnReadOpts } = {
       // On a socket it leads nowhere, and is only what an address is verified against.
       ...(typeof to === 'string' ? { host: to, port } : { socket: to, host: host.replace(/^\[|\]$/g, '') }),
       servername: isAddress(host) ? undefined : host,
@@ -40,8 +43,10 @@ export class TlsMemory {
       rejectUnauthorized: true,
       // A tunnel may end in one direction first.
       allowHalfOpen: true,
+      ...(intake && { onread: intake.onread }),
     }
     const socket = connectTls(options)
+    intake?.serve(socket)
     socket.on('session', (session: Buffer) => this.#keep(spec, session))
     return socket
   }

@@ -45,6 +45,8 @@ export interface Limits {
   upstreamIdleMs: number
   /** Pieces up to here are joined with the head or with each other into one write; larger ones go as they came. */
   joinBytes: number
+  /** Larger pieces up to here are copied, and go out with the others of the same turn of the event loop. */
+  gatherBytes: number
   /** How often deadlines are looked at. */
   tickMs: number
 }
@@ -74,6 +76,7 @@ export const LIMITS: Readonly<Limits> = {
   writeStallMs: 60 * SECOND,
   upstreamIdleMs: 60 * SECOND,
   joinBytes: 12 * KIB,
+  gatherBytes: 64 * KIB,
   tickMs: SECOND / 2,
 }
 

@@ -129,7 +129,10 @@ export interface ResponseHead {
 export interface BodySink {
   /** Set by the writer; called once after a `write` that returned false, when there is room again. */
   ondrain: (() => void) | undefined
-  /** False: wait for `ondrain`. The chunk is the sink's from now on (it is not changed or reused). */
+  /**
+   * False: wait for `ondrain`, and the chunk is the sink's for good. True: the sink keeps nothing of the
+   * chunk, whose memory may be read into again. Either way the sink may write over it.
+   */
   write(chunk: Buffer): boolean
   end(trailers?: Fields): void
   /** The body ended before its end: the sink must not let it pass as whole. */

@@ -7,7 +7,7 @@ import { LIMITS, type Limits, limitsWith } from '../../proxy/wire/limits.ts'
 import { type BodySink, Fields, WireError } from '../../proxy/wire/message.ts'
 import { faultOf } from './kit.ts'
 
-const OWNER: BodyOwner = { pump() {}, bodyStarted() {} }
+const OWNER: BodyOwner = { pump() {}, bodyStarted() {}, chunkKept() {} }
 
 class Kept implements BodySink {
   ondrain: (() => void) | undefined
@@ -145,7 +145,7 @@ t.test('reads a body that a close delimits until it is told', async (t) => {
 
 t.test('stops where the sink has no room, and goes on at its word', async (t) => {
   let pumped = 0
-  const reader = new BodyReader({ pump: () => pumped++, bodyStarted() {} }, CHUNKED, 0, LIMITS)
+  const reader = new BodyReader({ pump: () => pumped++, bodyStarted() {}, chunkKept() {} }, CHUNKED, 0, LIMITS)
   const sink = new Kept()
   reader.start(sink)
   sink.room = false

@@ -9,6 +9,8 @@ export interface BodyOwner {
   pump(): void
   /** Before the first byte is waited for. */
   bodyStarted(): void
+  /** What was pushed last is the sink's for good: its memory must not be read into again. */
+  chunkKept(): void
 }
 
 /** Where there is no body. */
@@ -148,7 +150,9 @@ export class BodyReader implements BodySource {
       return
     }
     const sink = this.#sink
-    if (sink === undefined || sink.write(bytes) || this.done) return
+    if (sink === undefined || sink.write(bytes)) return
+    this.#owner.chunkKept()
+    if (this.done) return
     this.#stalled = true
     sink.ondrain = this.#room ??= () => {
       if (!this.#stalled) return

@@ -4,6 +4,7 @@ import { type Tunnel, WireError } from '../message.ts'
 import type { BodyOwner, BodyReader } from './body-reader.ts'
 import { type Clock, clockOf, type Timed } from './clock.ts'
 import { HeadBytes } from './head-bytes.ts'
+import { giveLarge, type Intake, intakeOf, takeLarge } from './intake.ts'
 import { NOTHING, outliveReset, sendWithoutDelay } from './socket.ts'
 import { flushAtTurnEnd, type Waiting } from './turn.ts'
 
@@ -29,6 +30,14 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
   protected fault: WireError | undefined
   /** Sent and not yet written. */
   #text = ''
+  /** Pieces of a middling size that go out with it, before it. */
+  #gathered: Buffer | undefined
+  #gatheredBytes = 0
+  /** Memory that the socket still writes from, in order. */
+  readonly #writing: Buffer[] = []
+  readonly #intake: Intake | undefined
+  /** Somebody keeps what was read last. */
+  #kept = false
   #paused = false
   #pumping = false
 
@@ -39,6 +48,8 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
     this.clock.watch(this)
     this.readBy = this.clock.after(idleMs)
     sendWithoutDelay(socket)
+    this.#intake = intakeOf(socket)
+    this.#intake?.attach(this.#onChunk)
     socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('drain', this.#onDrain)
@@ -67,7 +78,7 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
   /** Goes out at the end of this turn of the event loop, or with what is sent next. */
   sendText(latin1: string): boolean {
     if (this.#text.length + latin1.length > this.limits.joinBytes) this.flush()
-    if (this.#text === '') flushAtTurnEnd(this)
+    if (this.#text === '' && this.#gathered === undefined) flushAtTurnEnd(this)
     this.#text += latin1
     return !this.full
   }
@@ -76,28 +87,82 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
     return this.sendPiece('', bytes, '')
   }
 
-  /** One write to the system, where the platform has one for several pieces. */
+  /**
+   * One write to the system, where the platform has one for several pieces. A middling piece is copied and
+   * goes out with the others of this turn; false for a large one also means that it is still written from.
+   */
   sendPiece(before: string, bytes: Buffer, after: string): boolean {
-    const { socket } = this
     const text = this.#text + before
     this.#text = ''
-    if (text === '' && after === '') return this.#sent(socket.write(bytes))
-    socket.cork()
-    if (text !== '') socket.write(text, 'latin1')
-    let room = socket.write(bytes)
-    if (after !== '') room = socket.write(after, 'latin1')
-    socket.uncork()
-    return this.#sent(room)
+    if (bytes.length < this.limits.gatherBytes) {
+      this.#gather(text, bytes)
+      this.#text = after
+      return !this.full
+    }
+    this.#writeGathered('')
+    const { socket } = this
+    if (text === '' && after === '') socket.write(bytes, this.#onWritten)
+    else {
+      socket.cork()
+      if (text !== '') socket.write(text, 'latin1')
+      socket.write(bytes, this.#onWritten)
+      if (after !== '') socket.write(after, 'latin1')
+      socket.uncork()
+    }
+    return this.#sent(socket.writableLength === 0)
   }
 
   /** Writes what waits now. */
   flush(): void {
     const text = this.#text
     this.#text = ''
-    if (text !== '' && !this.gone) this.#sent(this.socket.write(text, 'latin1'))
+    if (this.gone) return
+    if (this.#gathered !== undefined) this.#writeGathered(text)
+    else if (text !== '') this.#sent(this.socket.write(text, 'latin1'))
+  }
+
+  #gather(text: string, bytes: Buffer): void {
+    let into = this.#gathered
+    if (into !== undefined && this.#gatheredBytes + text.length + bytes.length > into.length) {
+      this.#writeGathered('')
+      into = undefined
+    }
+    if (into === undefined) {
+      flushAtTurnEnd(this)
+      into = takeLarge()
+      this.#gathered = into
+    }
+    const at = this.#gatheredBytes
+    into.write(text, at, 'latin1')
+    into.set(bytes, at + text.length)
+    this.#gatheredBytes = at + text.length + bytes.length
+  }
+
+  /** … with `text` behind. */
+  #writeGathered(text: string): void {
+    const memory = this.#gathered
+    if (memory === undefined) return
+    const { socket } = this
+    const size = this.#gatheredBytes
+    const fits = size + text.length <= memory.length
+    this.#gathered = undefined
+    this.#gatheredBytes = 0
+    this.#writing.push(memory)
+    if (fits) memory.write(text, size, 'latin1')
+    else socket.cork()
+    let room = socket.write(memory.subarray(0, fits ? size + text.length : size), this.#onGatheredWritten)
+    if (!fits) {
+      room = socket.write(text, 'latin1')
+      socket.uncork()
+    }
+    this.#sent(room)
   }
 
   bodyStarted(): void {}
+
+  chunkKept(): void {
+    this.#kept = true
+  }
 
   pump(): void {
     if (this.#pumping) return
@@ -124,13 +189,14 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
     const { socket } = this
     this.flush()
     socket.pause()
+    this.#intake?.detach()
     socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)
     socket.off('drain', this.#onDrain)
     socket.off('error', this.#onError)
     socket.off('close', this.#onClose)
     socket.on('error', outliveReset)
-    const rest = this.held ?? NOTHING
+    const rest = this.held === undefined ? NOTHING : Buffer.from(this.held)
     this.held = undefined
     return { socket, rest }
   }
@@ -164,6 +230,22 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
   #sent(room: boolean): boolean {
     if (!room && this.writeBy === 0) this.writeBy = this.clock.after(this.limits.writeStallMs)
     return room
+  }
+
+  #onChunk = (chunk: Buffer): boolean => {
+    this.#kept = false
+    this.#onData(chunk)
+    return !this.#kept && this.held === undefined
+  }
+
+  #onWritten = (error?: Error | null): void => {
+    if (!error && this.writeBy !== 0 && this.socket.writableLength === 0) this.#onDrain()
+  }
+
+  #onGatheredWritten = (error?: Error | null): void => {
+    const memory = this.#writing.shift() as Buffer
+    // After a failure the system may not be done with it.
+    if (!error) giveLarge(memory)
   }
 
   #onData = (chunk: Buffer): void => {

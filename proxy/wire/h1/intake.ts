@@ -1,0 +1,100 @@
+import type { OnReadOpts, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+
+/** A head and a small body, or one record of TLS. Bytes. */
+const SMALL = 16 * 1024
+/** What plain sockets are read into while a body comes in bulk: half the system calls of 64 KiB, and still in the cache. */
+const LARGE = 128 * 1024
+/** Large ones kept for whoever reads in bulk next. */
+const STOCK = 32
+
+const stock: Buffer[] = []
+
+/** Memory of `LARGE` bytes, with whatever it held before. */
+export function takeLarge(): Buffer {
+  return stock.pop() ?? Buffer.allocUnsafeSlow(LARGE)
+}
+
+/** Gives it back: nobody may look at it any more. */
+export function giveLarge(memory: Buffer): void {
+  if (stock.length < STOCK) stock.push(memory)
+}
+
+/** Takes a piece that was read; true where it keeps none of it, so that the memory can be read into again. */
+export type Reader = (chunk: Buffer) => boolean
+
+const intakes = new WeakMap<Duplex, Intake>()
+
+/** The intake of a socket that has one. */
+export function intakeOf(socket: Duplex): Intake | undefined {
+  return intakes.get(socket)
+}
+
+/**
+ * The memory that one socket is read into. Node would take 64 KiB anew for each read, and the garbage
+ * collector has to bring them back; here it is the same memory again, unless somebody keeps it. Without a
+ * reader, and again once it let go, the socket is a stream like any other.
+ */
+export class Intake {
+  /** For the socket that is made. */
+  readonly onread: OnReadOpts
+  readonly #bulk: boolean
+  #socket: Socket | undefined
+  #reader: Reader | undefined
+  #small: Buffer | undefined
+  #memory: Buffer | undefined
+  #filled = 0
+
+  /** `bulk`: a read may bring more than a record of TLS. */
+  constructor(bulk: boolean) {
+    this.#bulk = bulk
+    this.onread = {
+      buffer: () => this.#next(),
+      callback: (size, memory) => this.#read(memory as Buffer, size),
+    }
+  }
+
+  /** Says which socket was made with `onread`. */
+  serve<S extends Socket>(socket: S): S {
+    this.#socket = socket
+    intakes.set(socket, this)
+    return socket
+  }
+
+  /** From now on what is read goes there, and the socket emits no data. */
+  attach(reader: Reader): void {
+    this.#reader = reader
+  }
+
+  detach(): void {
+    this.#reader = undefined
+  }
+
+  #read(memory: Buffer, size: number): boolean {
+    const chunk = memory.subarray(0, size)
+    this.#filled = size
+    if (this.#reader === undefined) return (this.#socket as Socket).push(Buffer.from(chunk))
+    // What is kept is somebody else's for good.
+    if (!this.#reader(chunk)) this.#forget(memory)
+    return true
+  }
+
+  #forget(memory: Buffer): void {
+    if (this.#small === memory) this.#small = undefined
+    if (this.#memory === memory) this.#memory = undefined
+  }
+
+  /** What the next read goes into; asked for before the first and behind each. */
+  #next(): Buffer {
+    const large = this.#bulk && this.#filled >= SMALL && this.#reader !== undefined
+    const memory = this.#memory
+    if (large) {
+      if (memory === undefined || memory === this.#small) this.#memory = takeLarge()
+    } else {
+      if (memory !== undefined && memory !== this.#small) giveLarge(memory)
+      this.#small ??= Buffer.allocUnsafeSlow(SMALL)
+      this.#memory = this.#small
+    }
+    return this.#memory as Buffer
+  }
+}
