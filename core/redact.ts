@@ -23,7 +23,8 @@ export class Needles {
   readonly #window: number
   /** The furthest that the window may move. */
   readonly #far: number
-  readonly #longest: number
+  /** Bytes of the longest form. */
+  readonly longest: number
   /** By the hash of the block at the window's end, longest first. */
   readonly #byEnd = new Map<number, Forms>()
   /** By the first byte. */
@@ -39,7 +40,7 @@ export class Needles {
   private constructor(forms: Forms) {
     // Longest first, so that the longest at one place is the one that is masked.
     const sorted = [...forms].sort((a, b) => b.length - a.length)
-    this.#longest = (sorted[0] as Buffer).length
+    this.longest = (sorted[0] as Buffer).length
     this.#window = Math.min((sorted[sorted.length - 1] as Buffer).length, WINDOW)
     this.#far = this.#window - BLOCK + 1
     const blocks = sorted.length * this.#far
@@ -108,7 +109,7 @@ export class Needles {
 
   /** How many bytes at the end could begin a form that is not whole yet. */
   openEnd(bytes: Buffer): number {
-    for (let from = Math.max(0, bytes.length - this.#longest + 1); from < bytes.length; from++) {
+    for (let from = Math.max(0, bytes.length - this.longest + 1); from < bytes.length; from++) {
       const forms = this.#byStart[bytes[from] as number]
       if (forms === undefined) continue
       const rest = bytes.length - from
@@ -161,16 +162,45 @@ export class StreamMask {
     this.#needles = needles
   }
 
+  /** How many bytes are held back. */
+  get open(): number {
+    return this.#held?.length ?? 0
+  }
+
   /** What may go on now; the chunk's bytes are overwritten in place where they must be. */
   push(chunk: Buffer): Buffer | undefined {
-    const bytes = this.#held ? Buffer.concat([this.#held, chunk]) : chunk
+    const parts: Buffer[] = []
+    this.pass(chunk, { write: (bytes) => parts.push(bytes) > 0 })
+    return parts.length > 1 ? Buffer.concat(parts) : parts[0]
+  }
+
+  /**
+   * As `push`, but what may go on now is written, in a piece or two: what was held back is not copied
+   * together with what comes behind it. False where one of the writes said so.
+   */
+  pass(chunk: Buffer, to: { write(bytes: Buffer): boolean }): boolean {
+    const held = this.#held
+    if (held === undefined) return this.#passWhole(chunk, to)
+    const reach = this.#needles.longest - 1
+    if (chunk.length <= reach) return this.#passWhole(Buffer.concat([held, chunk]), to)
+    // Whatever begins in what was held back ends in here.
+    const seam = Buffer.concat([held, chunk.subarray(0, reach)])
+    const overlap = this.#mask(seam, held.length) - held.length
+    this.#held = undefined
+    this.#heldFound = Math.max(0, overlap)
+    const room = to.write(seam.subarray(0, held.length))
+    return this.#passWhole(chunk, to) && room
+  }
+
+  /** Bytes that nothing is held back before. */
+  #passWhole(bytes: Buffer, to: { write(bytes: Buffer): boolean }): boolean {
     const done = bytes.length - this.#needles.openEnd(bytes)
     const held = done === bytes.length ? undefined : Buffer.from(bytes.subarray(done))
     const found = this.#mask(bytes, done)
     this.#held = held
     this.#heldFound = Math.max(0, found - done)
-    if (!held) return bytes
-    return done === 0 ? undefined : bytes.subarray(0, done)
+    if (!held) return to.write(bytes)
+    return done === 0 || to.write(bytes.subarray(0, done))
   }
 
   /** What was held back, masked where a whole form stands in it. */

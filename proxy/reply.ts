@@ -27,9 +27,9 @@ export class MaskedReply implements BodySink {
 
   write(chunk: Buffer): boolean {
     const before = this.#mask.hits
-    const bytes = this.#mask.push(chunk)
+    const room = this.#mask.pass(chunk, this.#to)
     if (this.#mask.hits !== before) this.#to.found(this.#mask.hits - before)
-    return bytes === undefined || this.#to.write(bytes)
+    return room
   }
 
   end(trailers?: Fields): void {

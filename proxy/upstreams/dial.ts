@@ -163,7 +163,7 @@ export class Dial {
     if (this.#isSecure) return this.#context.tls.connect(this.#spec, address)
     const to = { host: address, port: this.#spec.destination.port, allowHalfOpen: true }
     if (this.#spec.raw) return connectTcp(to)
-    const intake = new Intake(true)
+    const intake = new Intake()
     return intake.serve(connectTcp({ ...to, onread: intake.onread }))
   }
 

@@ -31,7 +31,7 @@ export class TlsMemory {
     const { host, port } = spec.destination
     const kept = this.#sessions.get(spec.key)
     // A socket on another keeps to the other's reads.
-    const intake = typeof to === 'string' ? new Intake(false) : undefined
+    const intake = typeof to === 'string' ? new Intake() : undefined
     const options: ConnectionOptions & { allowHalfOpen: boolean; onread?: OnReadOpts } = {
       // On a socket it leads nowhere, and is only what an address is verified against.
       ...(typeof to === 'string' ? { host: to, port } : { socket: to, host: host.replace(/^\[|\]$/g, '') }),

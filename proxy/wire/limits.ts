@@ -47,6 +47,8 @@ export interface Limits {
   joinBytes: number
   /** Larger pieces up to here are copied, and go out with the others of the same turn of the event loop. */
   gatherBytes: number
+  /** So much of them may wait for a peer that takes no more, before their source has to. */
+  aheadBytes: number
   /** How often deadlines are looked at. */
   tickMs: number
 }
@@ -77,6 +79,7 @@ export const LIMITS: Readonly<Limits> = {
   upstreamIdleMs: 60 * SECOND,
   joinBytes: 12 * KIB,
   gatherBytes: 64 * KIB,
+  aheadBytes: 256 * KIB,
   tickMs: SECOND / 2,
 }
 

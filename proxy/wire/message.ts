@@ -130,8 +130,9 @@ export interface BodySink {
   /** Set by the writer; called once after a `write` that returned false, when there is room again. */
   ondrain: (() => void) | undefined
   /**
-   * False: wait for `ondrain`, and the chunk is the sink's for good. True: the sink keeps nothing of the
-   * chunk, whose memory may be read into again. Either way the sink may write over it.
+   * False: wait for `ondrain`. The sink may write over the chunk, and copies what it keeps of it, since its
+   * memory is read into again; only of 64 KiB and more (`gatherBytes`) it may keep the chunk itself, and
+   * then says false.
    */
   write(chunk: Buffer): boolean
   end(trailers?: Fields): void

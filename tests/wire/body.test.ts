@@ -145,7 +145,12 @@ t.test('reads a body that a close delimits until it is told', async (t) => {
 
 t.test('stops where the sink has no room, and goes on at its word', async (t) => {
   let pumped = 0
-  const reader = new BodyReader({ pump: () => pumped++, bodyStarted() {}, chunkKept() {} }, CHUNKED, 0, LIMITS)
+  const reader = new BodyReader(
+    { pump: () => pumped++, bodyStarted() {}, chunkKept() {} },
+    CHUNKED,
+    0,
+    LIMITS,
+  )
   const sink = new Kept()
   reader.start(sink)
   sink.room = false

@@ -35,18 +35,21 @@ export class BodyReader implements BodySource {
   /** More was discarded than a connection is worth. */
   exhausted = false
   started = false
+  /** The sink has no room. */
+  stalled = false
   readonly #owner: BodyOwner
+  readonly #limits: Limits
   readonly #framing: Framing
   #remaining: number
   #budget: number
   #chunks: ChunkReader | undefined
   #sink: BodySink | undefined
-  #stalled = false
   #fault: WireError | undefined
   #room: (() => void) | undefined
 
   constructor(owner: BodyOwner, framing: Framing, length: number, limits: Limits) {
     this.#owner = owner
+    this.#limits = limits
     this.#framing = framing
     this.#remaining = length
     this.#budget = limits.drainBytes
@@ -55,7 +58,7 @@ export class BodyReader implements BodySource {
 
   /** Bytes are welcome: somebody takes them, or they are drained. */
   get flowing(): boolean {
-    return (this.started || this.discarded) && !this.#stalled
+    return (this.started || this.discarded) && !this.stalled
   }
 
   /** Somebody takes them. */
@@ -88,7 +91,7 @@ export class BodyReader implements BodySource {
     if (this.discarded || this.done || this.#fault !== undefined) return
     this.discarded = true
     this.#sink = undefined
-    this.#stalled = false
+    this.stalled = false
     this.#owner.pump()
   }
 
@@ -151,12 +154,12 @@ export class BodyReader implements BodySource {
     }
     const sink = this.#sink
     if (sink === undefined || sink.write(bytes)) return
-    this.#owner.chunkKept()
+    if (bytes.length >= this.#limits.gatherBytes) this.#owner.chunkKept()
     if (this.done) return
-    this.#stalled = true
+    this.stalled = true
     sink.ondrain = this.#room ??= () => {
-      if (!this.#stalled) return
-      this.#stalled = false
+      if (!this.stalled) return
+      this.stalled = false
       this.#owner.pump()
     }
   }

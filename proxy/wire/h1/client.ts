@@ -252,6 +252,7 @@ class UpstreamConnection extends Connection implements ClientConnection, BodyCha
       return
     }
     this.readBy = this.clock.after(this.#keepAliveMs)
+    this.rest()
     this.onidle?.()
   }
 

@@ -4,15 +4,15 @@ import { type Tunnel, WireError } from '../message.ts'
 import type { BodyOwner, BodyReader } from './body-reader.ts'
 import { type Clock, clockOf, type Timed } from './clock.ts'
 import { HeadBytes } from './head-bytes.ts'
-import { giveLarge, type Intake, intakeOf, takeLarge } from './intake.ts'
+import { type Intake, intakeOf } from './intake.ts'
+import { Outlet } from './outlet.ts'
 import { NOTHING, outliveReset, sendWithoutDelay } from './socket.ts'
-import { flushAtTurnEnd, type Waiting } from './turn.ts'
 
 /**
  * What both sides do with a socket: read while somebody wants the bytes and never more than one piece
  * beyond, write and notice a peer that does not read, keep two deadlines, and survive whatever breaks.
  */
-export abstract class Connection implements BodyOwner, Timed, Waiting {
+export abstract class Connection implements BodyOwner, Timed {
   readonly limits: Readonly<Limits>
   onclose: (() => void) | undefined
   protected readonly socket: Duplex
@@ -23,18 +23,12 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
   /** The body that is being read. */
   protected reader: BodyReader | undefined
   protected peerEnded = false
-  protected gone = false
+  gone = false
   /** Deadlines by the clock; 0 is none. */
   protected readBy = 0
   protected writeBy = 0
   protected fault: WireError | undefined
-  /** Sent and not yet written. */
-  #text = ''
-  /** Pieces of a middling size that go out with it, before it. */
-  #gathered: Buffer | undefined
-  #gatheredBytes = 0
-  /** Memory that the socket still writes from, in order. */
-  readonly #writing: Buffer[] = []
+  readonly #outlet: Outlet
   readonly #intake: Intake | undefined
   /** Somebody keeps what was read last. */
   #kept = false
@@ -48,6 +42,7 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
     this.clock.watch(this)
     this.readBy = this.clock.after(idleMs)
     sendWithoutDelay(socket)
+    this.#outlet = new Outlet(socket, limits, this)
     this.#intake = intakeOf(socket)
     this.#intake?.attach(this.#onChunk)
     socket.on('data', this.#onData)
@@ -72,90 +67,26 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
   protected abstract drained(): void
 
   get full(): boolean {
-    return this.socket.writableNeedDrain
+    return this.#outlet.full
   }
 
   /** Goes out at the end of this turn of the event loop, or with what is sent next. */
   sendText(latin1: string): boolean {
-    if (this.#text.length + latin1.length > this.limits.joinBytes) this.flush()
-    if (this.#text === '' && this.#gathered === undefined) flushAtTurnEnd(this)
-    this.#text += latin1
-    return !this.full
+    return this.#outlet.sendText(latin1)
   }
 
   sendBytes(bytes: Buffer): boolean {
-    return this.sendPiece('', bytes, '')
+    return this.#outlet.sendPiece('', bytes, '')
   }
 
-  /**
-   * One write to the system, where the platform has one for several pieces. A middling piece is copied and
-   * goes out with the others of this turn; false for a large one also means that it is still written from.
-   */
+  /** One write to the system, where the platform has one for several pieces. */
   sendPiece(before: string, bytes: Buffer, after: string): boolean {
-    const text = this.#text + before
-    this.#text = ''
-    if (bytes.length < this.limits.gatherBytes) {
-      this.#gather(text, bytes)
-      this.#text = after
-      return !this.full
-    }
-    this.#writeGathered('')
-    const { socket } = this
-    if (text === '' && after === '') socket.write(bytes, this.#onWritten)
-    else {
-      socket.cork()
-      if (text !== '') socket.write(text, 'latin1')
-      socket.write(bytes, this.#onWritten)
-      if (after !== '') socket.write(after, 'latin1')
-      socket.uncork()
-    }
-    return this.#sent(socket.writableLength === 0)
+    return this.#outlet.sendPiece(before, bytes, after)
   }
 
   /** Writes what waits now. */
   flush(): void {
-    const text = this.#text
-    this.#text = ''
-    if (this.gone) return
-    if (this.#gathered !== undefined) this.#writeGathered(text)
-    else if (text !== '') this.#sent(this.socket.write(text, 'latin1'))
-  }
-
-  #gather(text: string, bytes: Buffer): void {
-    let into = this.#gathered
-    if (into !== undefined && this.#gatheredBytes + text.length + bytes.length > into.length) {
-      this.#writeGathered('')
-      into = undefined
-    }
-    if (into === undefined) {
-      flushAtTurnEnd(this)
-      into = takeLarge()
-      this.#gathered = into
-    }
-    const at = this.#gatheredBytes
-    into.write(text, at, 'latin1')
-    into.set(bytes, at + text.length)
-    this.#gatheredBytes = at + text.length + bytes.length
-  }
-
-  /** … with `text` behind. */
-  #writeGathered(text: string): void {
-    const memory = this.#gathered
-    if (memory === undefined) return
-    const { socket } = this
-    const size = this.#gatheredBytes
-    const fits = size + text.length <= memory.length
-    this.#gathered = undefined
-    this.#gatheredBytes = 0
-    this.#writing.push(memory)
-    if (fits) memory.write(text, size, 'latin1')
-    else socket.cork()
-    let room = socket.write(memory.subarray(0, fits ? size + text.length : size), this.#onGatheredWritten)
-    if (!fits) {
-      room = socket.write(text, 'latin1')
-      socket.uncork()
-    }
-    this.#sent(room)
+    this.#outlet.flush()
   }
 
   bodyStarted(): void {}
@@ -167,11 +98,14 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
   pump(): void {
     if (this.#pumping) return
     this.#pumping = true
+    this.#kept = false
     try {
       while (this.held !== undefined && !this.gone && this.step(this.held));
     } finally {
       this.#pumping = false
     }
+    if (this.#kept) this.#intake?.abandon()
+    if (this.held === undefined) this.#intake?.release()
     this.#settle()
   }
 
@@ -201,6 +135,11 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
     return { socket, rest }
   }
 
+  /** Nothing is expected for a while. */
+  protected rest(): void {
+    this.#intake?.rest()
+  }
+
   /** Nothing more is done for it; its owner is told. */
   protected retire(): void {
     this.gone = true
@@ -218,7 +157,7 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
       this.ended()
       if (this.gone) return
     }
-    const pause = this.held !== undefined
+    const pause = this.held !== undefined || this.reader?.stalled === true
     if (pause !== this.#paused) {
       this.#paused = pause
       if (pause) this.socket.pause()
@@ -227,29 +166,21 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
     this.settled(!pause)
   }
 
-  #sent(room: boolean): boolean {
+  wrote(room: boolean): void {
     if (!room && this.writeBy === 0) this.writeBy = this.clock.after(this.limits.writeStallMs)
-    return room
+  }
+
+  roomAgain(): void {
+    if (this.writeBy !== 0) this.#onDrain()
   }
 
   #onChunk = (chunk: Buffer): boolean => {
-    this.#kept = false
     this.#onData(chunk)
-    return !this.#kept && this.held === undefined
-  }
-
-  #onWritten = (error?: Error | null): void => {
-    if (!error && this.writeBy !== 0 && this.socket.writableLength === 0) this.#onDrain()
-  }
-
-  #onGatheredWritten = (error?: Error | null): void => {
-    const memory = this.#writing.shift() as Buffer
-    // After a failure the system may not be done with it.
-    if (!error) giveLarge(memory)
+    return this.held !== undefined
   }
 
   #onData = (chunk: Buffer): void => {
-    this.held = this.held === undefined ? chunk : Buffer.concat([this.held, chunk])
+    this.held = this.held === undefined ? chunk : joined(this.held, chunk)
     this.pump()
   }
 
@@ -260,6 +191,7 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
 
   #onDrain = (): void => {
     this.writeBy = 0
+    this.#outlet.drained()
     this.drained()
   }
 
@@ -273,4 +205,11 @@ export abstract class Connection implements BodyOwner, Timed, Waiting {
     if (this.peerEnded && this.fault === undefined && this.held !== undefined) return
     this.fail(this.fault ?? new WireError('closed', 'the peer ended the connection'))
   }
+}
+
+/** Without a copy where one was read right behind the other. */
+function joined(one: Buffer, next: Buffer): Buffer {
+  if (one.buffer !== next.buffer || one.byteOffset + one.length !== next.byteOffset)
+    return Buffer.concat([one, next])
+  return Buffer.from(one.buffer, one.byteOffset, one.length + next.length)
 }

@@ -20,7 +20,7 @@ export function giveLarge(memory: Buffer): void {
   if (stock.length < STOCK) stock.push(memory)
 }
 
-/** Takes a piece that was read; true where it keeps none of it, so that the memory can be read into again. */
+/** Takes a piece that was read; true: it holds some of it, until it says `release`. */
 export type Reader = (chunk: Buffer) => boolean
 
 const intakes = new WeakMap<Duplex, Intake>()
@@ -38,16 +38,15 @@ export function intakeOf(socket: Duplex): Intake | undefined {
 export class Intake {
   /** For the socket that is made. */
   readonly onread: OnReadOpts
-  readonly #bulk: boolean
   #socket: Socket | undefined
   #reader: Reader | undefined
-  #small: Buffer | undefined
   #memory: Buffer | undefined
+  /** Where the next read begins: behind what is held. */
+  #from = 0
   #filled = 0
+  #held = false
 
-  /** `bulk`: a read may bring more than a record of TLS. */
-  constructor(bulk: boolean) {
-    this.#bulk = bulk
+  constructor() {
     this.onread = {
       buffer: () => this.#next(),
       callback: (size, memory) => this.#read(memory as Buffer, size),
@@ -70,31 +69,44 @@ export class Intake {
     this.#reader = undefined
   }
 
+  /** Nothing is held any more. */
+  release(): void {
+    this.#held = false
+  }
+
+  /** No bulk is to be expected any more. */
+  rest(): void {
+    this.#filled = 0
+  }
+
+  /** What was read is somebody else's for good. */
+  abandon(): void {
+    this.#memory = undefined
+  }
+
   #read(memory: Buffer, size: number): boolean {
     const chunk = memory.subarray(0, size)
     this.#filled = size
     if (this.#reader === undefined) return (this.#socket as Socket).push(Buffer.from(chunk))
-    // What is kept is somebody else's for good.
-    if (!this.#reader(chunk)) this.#forget(memory)
+    this.#held = this.#reader(chunk)
+    this.#from = this.#held ? this.#from + size : 0
     return true
-  }
-
-  #forget(memory: Buffer): void {
-    if (this.#small === memory) this.#small = undefined
-    if (this.#memory === memory) this.#memory = undefined
   }
 
   /** What the next read goes into; asked for before the first and behind each. */
   #next(): Buffer {
-    const large = this.#bulk && this.#filled >= SMALL && this.#reader !== undefined
-    const memory = this.#memory
-    if (large) {
-      if (memory === undefined || memory === this.#small) this.#memory = takeLarge()
-    } else {
-      if (memory !== undefined && memory !== this.#small) giveLarge(memory)
-      this.#small ??= Buffer.allocUnsafeSlow(SMALL)
-      this.#memory = this.#small
+    const bulk = this.#filled >= SMALL && this.#reader !== undefined
+    let memory = this.#memory
+    if (memory !== undefined && memory.length - this.#from < SMALL) memory = undefined
+    else if (memory !== undefined && !this.#held && bulk !== (memory.length === LARGE)) {
+      if (!bulk) giveLarge(memory)
+      memory = undefined
     }
-    return this.#memory as Buffer
+    if (memory === undefined) {
+      memory = bulk ? takeLarge() : Buffer.allocUnsafeSlow(SMALL)
+      this.#memory = memory
+      this.#from = 0
+    }
+    return this.#from === 0 ? memory : memory.subarray(this.#from)
   }
 }

@@ -1,6 +1,6 @@
-/** A connection with text that waits to be written. */
+/** Something with text that waits to be written. */
 export interface Waiting {
-  flush(): void
+  turnEnded(): void
 }
 
 let waiting: Waiting[] = []
@@ -10,12 +10,12 @@ let waiting: Waiting[] = []
  * many sockets is then answered in one burst: a peer on another core is woken once, not between any two
  * reads, and a head, its body and the next head in a pipeline are one write.
  */
-export function flushAtTurnEnd(connection: Waiting): void {
-  if (waiting.push(connection) === 1) setImmediate(flushAll)
+export function flushAtTurnEnd(outlet: Waiting): void {
+  if (waiting.push(outlet) === 1) setImmediate(flushAll)
 }
 
 function flushAll(): void {
   const all = waiting
   waiting = []
-  for (const one of all) one.flush()
+  for (const one of all) one.turnEnded()
 }
