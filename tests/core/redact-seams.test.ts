@@ -32,10 +32,11 @@ const filler = Buffer.alloc(longest + 10, '.')
 t.test('a secret is found across every cut between two long chunks', async (t) => {
   for (const form of forms) {
     const bytes = Buffer.concat([filler, form, filler])
+    const whole = passed([bytes]).hits
     let wrong = 0
     for (let cut = filler.length; cut <= filler.length + form.length; cut++) {
       const { pieces, hits } = passed([bytes.subarray(0, cut), bytes.subarray(cut)])
-      if (!Buffer.concat(pieces).equals(expected(bytes)) || hits !== 1) wrong++
+      if (!Buffer.concat(pieces).equals(expected(bytes)) || hits !== whole) wrong++
     }
     t.equal(wrong, 0, form.toString('latin1'))
   }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { connectH1 } from '../../proxy/wire/h1/client.ts'
+import { Intake } from '../../proxy/wire/h1/intake.ts'
 import { type ServerConnectionHandle, serveH1 } from '../../proxy/wire/h1/server.ts'
 import { LIMITS, type Limits } from '../../proxy/wire/limits.ts'
 import {
@@ -138,7 +139,9 @@ export async function startRelay(
       return
     }
     relay.dialled++
-    const socket = net.connect(origin, '127.0.0.1')
+    const intake = new Intake()
+    const { onread } = intake
+    const socket = intake.serve(net.connect({ port: origin, host: '127.0.0.1', onread }))
     socket.once('error', fail)
     socket.once('connect', () => {
       socket.off('error', fail)

@@ -41,6 +41,8 @@ export class Intake {
   #socket: Socket | undefined
   #reader: Reader | undefined
   #memory: Buffer | undefined
+  /** The little one, while a large one is in use. */
+  #small: Buffer | undefined
   /** Where the next read begins: behind what is held. */
   #from = 0
   #filled = 0
@@ -99,11 +101,13 @@ export class Intake {
     let memory = this.#memory
     if (memory !== undefined && memory.length - this.#from < SMALL) memory = undefined
     else if (memory !== undefined && !this.#held && bulk !== (memory.length === LARGE)) {
-      if (!bulk) giveLarge(memory)
+      if (bulk) this.#small = memory
+      else giveLarge(memory)
       memory = undefined
     }
     if (memory === undefined) {
-      memory = bulk ? takeLarge() : Buffer.allocUnsafeSlow(SMALL)
+      memory = bulk ? takeLarge() : (this.#small ?? Buffer.allocUnsafeSlow(SMALL))
+      if (!bulk) this.#small = undefined
       this.#memory = memory
       this.#from = 0
     }
