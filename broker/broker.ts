@@ -4,7 +4,14 @@ import type { Broker, Directory, Material, OpenRequest } from '../core/directory
 import { LocumError } from '../core/errors.ts'
 import { baseOf, noConnection, type Route, reaches } from '../core/route.ts'
 import { Secret } from '../core/secret.ts'
-import { checkCaller, checkPlaintext, checkUse, missingCredential, scopesFor } from '../core/source.ts'
+import {
+  checkCaller,
+  checkPlaintext,
+  checkUse,
+  missingCredential,
+  redactFor,
+  scopesFor,
+} from '../core/source.ts'
 import type { Sealer, Store } from '../core/store.ts'
 import { type Change, type Connection, type Credential, type Scope, SYSTEM } from '../core/words.ts'
 import { Grants } from './grants.ts'
@@ -126,6 +133,7 @@ export class StoreBroker implements Broker {
       credential: { id: credential.id, version: credential.version, scope },
       values: new Secret(values),
       base,
+      redact: redactFor(connection, credential),
       expiresAt: held?.grant.expiresAt,
       generation: held?.version ?? 0,
     }

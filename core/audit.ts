@@ -32,6 +32,8 @@ export type AuditEntry =
       readonly code?: Code
       /** How many echoes were masked. */
       readonly masked?: number
+      /** Why an answer to a secret was not searched, or not all of what it is a part of: off, media, partial. */
+      readonly unsearched?: string
       /** ms from the request's head to the response's end. */
       readonly ms: number
       /** Bytes to and from the upstream, of a tunnel that passes. */

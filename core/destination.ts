@@ -108,5 +108,5 @@ export function covers(declared: Destination, asked: Destination): boolean {
 
 /** Whether an approved audience entry (canonical text) covers what is asked. */
 export function audienceCovers(audience: readonly string[], asked: Destination): boolean {
-  return audience.some((entry) => covers(parseDestination(entry), asked))
+  return audience.some((entry) => entry.includes('://') && covers(parseDestination(entry), asked))
 }

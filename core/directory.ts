@@ -2,7 +2,7 @@ import type { Destination } from './destination.ts'
 import type { Route } from './route.ts'
 import type { Secret } from './secret.ts'
 import type { Base } from './target.ts'
-import type { AuthValues, Caller, Change, Scope } from './words.ts'
+import type { AuthValues, Caller, Change, Redact, Scope } from './words.ts'
 
 /** A principal that another's word names: a certificate, or a caller who acts for it. */
 export interface Named {
@@ -48,6 +48,8 @@ export interface Material {
   readonly values: Secret<AuthValues>
   /** Where the connection's `base` leads, if that was asked for; judged like any destination. */
   readonly base: Base | undefined
+  /** What becomes of echoes: the connection's, as far as the credential's owner approved it. */
+  readonly redact: Redact
   /** Unix ms. */
   readonly expiresAt: number | undefined
   /** Grows with each renewal. */

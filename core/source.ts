@@ -1,6 +1,6 @@
 import { audienceCovers, covers, type Destination, destinationText } from './destination.ts'
 import { LocumError } from './errors.ts'
-import type { Connection, Credential, Principal, Scope } from './words.ts'
+import type { Connection, Credential, Principal, Redact, Scope } from './words.ts'
 
 /** Where to look for a credential, in order. The first that exists is used, whether it works or not. */
 export function scopesFor(connection: Connection, principal: Principal): readonly Scope[] {
@@ -112,4 +112,19 @@ export function checkPlaintext(
       hint: 'Use https, or say `allowPlaintext: true` on the connection.',
     })
   }
+}
+
+/** Stands in an audience where the fields were entered for a connection whose answers are not searched. */
+export const APPROVES_OFF = 'redact: off'
+
+/**
+ * What becomes of echoes of this credential. Whoever changes a connection does not take a user's own
+ * credential out of the search (R28): that needs the approval of its owner, who gives it by entering it
+ * while the connection says so; until then echoes are masked.
+ */
+export function redactFor(
+  { redact = 'mask' }: Pick<Connection, 'redact'>,
+  { owner, audience }: Pick<Credential, 'owner' | 'audience'>,
+): Redact {
+  return redact === 'off' && owner !== 'site' && !audience.includes(APPROVES_OFF) ? 'mask' : redact
 }

@@ -73,6 +73,9 @@ export interface Caller {
 export type Source = 'shared' | 'per-profile' | 'per-user'
 export type Scope = 'shared' | `profile:${string}` | `user:${string}`
 
+/** What becomes of a secret that comes back in an answer. */
+export type Redact = 'mask' | 'block' | 'off'
+
 export interface Allow {
   readonly methods?: readonly string[]
   /** Globs in which `*` stands for any characters; the literal prefix decides between connections. */
@@ -123,6 +126,8 @@ export interface Connection {
   readonly query?: readonly (readonly [string, string])[]
   readonly body?: CommonBody
   readonly corsOrigins: readonly string[]
+  /** Undefined: mask. */
+  readonly redact?: Redact
   readonly allowPrivateNetwork: boolean
   readonly allowPlaintext: boolean
   /** PEM text of the upstream's own CA certificates. */
@@ -143,7 +148,7 @@ export interface Credential {
   readonly name: string
   /** `site` for shared and profile credentials, `user:ID` for a user's own. */
   readonly owner: string
-  /** Canonical destinations that were approved when the fields were entered. */
+  /** Canonical destinations that were approved when the fields were entered; `redact: off` where that was. */
   readonly audience: readonly string[]
   readonly fieldNames: readonly string[]
   readonly disabled: boolean

@@ -3,6 +3,7 @@ import { checkFields, credentialPlace } from '../core/credential.ts'
 import { audienceCovers, destinationText } from '../core/destination.ts'
 import { LocumError } from '../core/errors.ts'
 import type { JsonObject } from '../core/secret.ts'
+import { APPROVES_OFF } from '../core/source.ts'
 import type { Binding, Connection, Credential, Scope } from '../core/words.ts'
 import { findConnection } from './connections.ts'
 import { openFingerprint } from './fingerprint.ts'
@@ -60,9 +61,11 @@ export function ownerOf(scope: Scope): string {
   return scope.startsWith('user:') ? scope : 'site'
 }
 
-/** What an entry now approves. */
-export function audienceOf(connection: Connection): string[] {
-  return connection.destinations.map(destinationText)
+/** What an entry now approves: destinations, and of a user's own that answers are not searched for it. */
+export function audienceOf(connection: Connection, scope: Scope): string[] {
+  const destinations = connection.destinations.map(destinationText)
+  const off = connection.redact === 'off' && ownerOf(scope) !== 'site'
+  return off ? [...destinations, APPROVES_OFF] : destinations
 }
 
 /**
@@ -75,12 +78,14 @@ export async function enterCredential(context: Context, entry: Entry): Promise<C
   const method = methods.get(connection.method)
   if (!method) throw new LocumError('internal', `The connection's method is not known here.`)
   for (const warning of checkFields(method, entry.fields)) context.warn(warning)
+  if (connection.redact === 'off')
+    context.warn(`\`${connection.name}\` says \`redact: off\`: its answers are not searched for this secret.`)
   const now = clock.now()
   const place = {
     id: current?.id ?? newId(random),
     version: (current?.version ?? 0) + 1,
     owner: ownerOf(scope),
-    audience: audienceOf(connection),
+    audience: audienceOf(connection, scope),
   }
   const fingerprint = await openFingerprint(context)
   const credential = await store.putCredential(as, {

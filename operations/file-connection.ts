@@ -77,6 +77,7 @@ export async function toConnection(
     query,
     body,
     corsOrigins: entry.cors?.origins ?? [],
+    redact: entry.redact === false ? 'off' : entry.redact,
     allowPrivateNetwork: entry.allowPrivateNetwork ?? false,
     allowPlaintext: entry.allowPlaintext ?? false,
     ca,

@@ -152,6 +152,15 @@ export const ConnectionEntry = closed(
         }),
       ),
     ),
+    redact: Type.Optional(
+      about(
+        'What becomes of a secret that comes back: it is masked, the answer refused, or nothing. YAML 1.1 reads `off` as false.',
+        Type.Union([Type.Enum(['mask', 'block', 'off']), Type.Literal(false)], {
+          expected: 'mask, block or off',
+        }),
+        { default: 'mask' },
+      ),
+    ),
     allowPrivateNetwork: Type.Optional(
       about('Lets it reach loopback, private, link-local and metadata addresses.', Type.Boolean(), {
         default: false,

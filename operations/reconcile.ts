@@ -243,7 +243,7 @@ function planCredential(planning: Planning, desired: DesiredCredential): void {
   const keys = changedKeys(found, {
     name: desired.name,
     projects,
-    audience: audienceOf(connection),
+    audience: audienceOf(connection, scope),
     managedBy: content.name,
   })
   const unchanged = found?.fingerprint !== undefined && fingerprint?.(found.id, fields) === found.fingerprint

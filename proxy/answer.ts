@@ -1,35 +1,45 @@
-import { LocumError } from '../core/errors.ts'
 import { maskText, type Needles } from '../core/redact.ts'
 import type { Fields, ResponseHead } from './wire/message.ts'
 
-/** Media that is not searched for echoes. A list is no type: clients disagree on which of it counts. */
-const UNSEARCHED = /^(?:image|audio|video)\/[^,]*$/i
-const IDENTITY = /^\s*(?:identity)?\s*$/i
+/** Media that is not searched for echoes, but for what is text all the same: image/svg+xml. */
+const UNSEARCHED = /^(?:image|audio|video)\/(?![^;]*\+(?:xml|json))[^,]*$/i
+const PARTIAL = 206
 
-/**
- * Whether the body of an answer to a request with a secret is searched for it. Throws
- * upstream_invalid for one that would have to be and cannot, since it is compressed.
- */
-export function isSearched(fields: Fields, empty: boolean): boolean {
-  if (
-    fields.has('content-type') &&
-    fields.names.every((name, i) => isMedia(name, fields.values[i] as string))
-  )
-    return false
-  const coded = fields.names.some(
-    (name, i) => name === 'content-encoding' && !IDENTITY.test(fields.values[i] as string),
-  )
-  if (coded && !empty) {
-    throw new LocumError(
-      'upstream_invalid',
-      'The upstream compressed its answer although it was asked not to, so it cannot be searched for secrets.',
-    )
+/** Why an answer to a request with a secret was not searched, or not all of what it is a part of. */
+export type Unsearched = 'off' | 'media' | 'partial'
+
+/** Whether all there is of the type says media. A list is no type: clients disagree on which of it counts. */
+export function isMedia({ names, values }: Fields): boolean {
+  let media = false
+  for (let i = 0; i < names.length; i++) {
+    if (names[i] !== 'content-type') continue
+    if (!UNSEARCHED.test(values[i] as string)) return false
+    media = true
   }
-  return true
+  return media
 }
 
-function isMedia(name: string, value: string): boolean {
-  return name !== 'content-type' || UNSEARCHED.test(value)
+/** Whether it is a part of something, whose edges may cut a secret in two. */
+export function isPartial({ status }: ResponseHead): boolean {
+  return status === PARTIAL
+}
+
+/** Digests of bytes that the client will not get (RFC 9530, RFC 3230, RFC 1864). */
+const DIGESTS = ['content-digest', 'repr-digest', 'digest', 'content-md5']
+
+/** Makes the head, and trailers, of a coded body those of the same body unpacked and masked. */
+export function unpackedHead(head: ResponseHead, trailers: Fields | undefined): void {
+  const { fields } = head
+  fields.delete('content-encoding')
+  for (const name of DIGESTS) {
+    fields.delete(name)
+    trailers?.delete(name)
+  }
+  head.contentLength = undefined
+  // Other bytes need another strong validator (RFC 9110 §8.8.1), and are not to be asked for in parts.
+  const etag = fields.get('etag')
+  if (etag?.startsWith('"')) fields.set('ETag', `W/${etag}`)
+  if (fields.has('accept-ranges')) fields.set('Accept-Ranges', 'none')
 }
 
 /** Removes what only Locum itself says to its clients, from a head or from trailers. */

@@ -22,6 +22,8 @@ export interface Written {
   /** Names for the audit: header names, `path`, `query:NAME`, `json:/pointer`, `form:NAME`, `text`. */
   readonly slots: readonly string[]
   readonly needles: Needles | undefined
+  /** It carries a secret that answers are not searched for. */
+  readonly unguarded: boolean
   /** Path and query behind the base. */
   readonly path: string
 }
@@ -124,7 +126,8 @@ export class Draft {
     const injection = injectionFor(route, this.#fields, material, caller)
     this.#injection = injection
     if (!this.#target && !this.#whole && route.query.length === 0) {
-      return { slots: injection.names, needles: injection.needles, path: this.#path }
+      const { names, needles, unguarded } = injection
+      return { slots: names, needles, unguarded, path: this.#path }
     }
     const rest = { path: this.#path, target: this.#target, body: this.#body }
     const filled = fillRest(rest, injection, caller, material)

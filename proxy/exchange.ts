@@ -1,12 +1,11 @@
 import { askedFor } from '../core/act-for.ts'
 import type { Material, OpenRequest } from '../core/directory.ts'
 import { asLocumError, type Code, type Entrance, LocumError } from '../core/errors.ts'
-import type { Needles } from '../core/redact.ts'
 import type { Route } from '../core/route.ts'
 import type { Base, Candidate } from '../core/target.ts'
 import type { Caller } from '../core/words.ts'
 import { servedAs } from './acting.ts'
-import { isEventStream, isSearched, maskHead, ownTrailers, removeProxyFields } from './answer.ts'
+import { Answering } from './answering.ts'
 import { identify } from './caller.ts'
 import { Draft } from './draft.ts'
 import { corsFields, rewriteResponse } from './gateway.ts'
@@ -15,26 +14,16 @@ import type { Living } from './live.ts'
 import { checkAllowed, checkFilled, type Found, findRoute } from './reading.ts'
 import { type About, recordOutcome, recordRefusal, recordUse } from './records.ts'
 import { refusalOf } from './refusal.ts'
-import { joinTunnels } from './relay.ts'
-import { MaskedReply, type ReplyTarget } from './reply.ts'
 import type { Room, Session } from './room.ts'
 import { specFor } from './specs.ts'
 import type { Sending, UpstreamHandler, UpstreamSpec } from './upstreams/spec.ts'
-import type {
-  BodySink,
-  BodySource,
-  Fields,
-  ResponseHead,
-  ServerExchange,
-  Tunnel,
-  WireError,
-} from './wire/message.ts'
+import type { BodySource, ResponseHead, ServerExchange } from './wire/message.ts'
 
 /**
- * One request, from its head to the last byte of its answer. It is its own handler and its own sink,
- * so that a request costs few objects.
+ * One request, from its head to the last byte of its answer (which is in Answering). It is its own handler
+ * and its own sink, so that a request costs few objects.
  */
-export class Exchange implements UpstreamHandler, ReplyTarget, Living {
+export class Exchange extends Answering implements UpstreamHandler, Living {
   readonly #room: Room
   readonly #x: ServerExchange<Session>
   readonly #entrance: Entrance
@@ -47,7 +36,6 @@ export class Exchange implements UpstreamHandler, ReplyTarget, Living {
   #draft: Draft | undefined
   readonly #origin: string | undefined
   #material: Material | undefined
-  #needles: Needles | undefined
   #candidate: Candidate | undefined
   #base: Base | undefined
   #sending: Sending | undefined
@@ -55,15 +43,10 @@ export class Exchange implements UpstreamHandler, ReplyTarget, Living {
   #used = false
   #renewed = false
   #over = false
-  #status = 0
-  #sink: BodySink | undefined
-  #masked = 0
-  #tunnel: { destroy(): void } | undefined
-  /** It goes on long after it was permitted: a tunnel, an event stream. */
-  #lasting = false
 
   /** `origin`: the listed origin of a browser's request at the gateway. */
   constructor(room: Room, x: ServerExchange<Session>, entrance: Entrance, origin?: string) {
+    super(room, x)
     this.#room = room
     this.#x = x
     this.#entrance = entrance
@@ -117,7 +100,7 @@ export class Exchange implements UpstreamHandler, ReplyTarget, Living {
       const draft = new Draft(this.#x, found.route, found.path)
       this.#draft = draft
       // A client may take its time for a body.
-      this.#lasting = draft.readsBody
+      this.lasting = draft.readsBody
       if (!draft.readsBody) this.#open(caller, found.route, draft)
       else draft.readBody(() => this.#open(caller, found.route, draft), this.#refuse.bind(this))
     } catch (error) {
@@ -129,7 +112,7 @@ export class Exchange implements UpstreamHandler, ReplyTarget, Living {
   #open(caller: Caller, route: Route, draft: Draft): void {
     try {
       if (this.#over) return
-      this.#lasting = false
+      this.lasting = false
       if (takesCredential(route) && (route.needsCredential || draft.drawsOnAuth)) {
         const material = this.#room.broker.open(this.#openRequest(caller, route))
         if (material instanceof Promise)
@@ -168,7 +151,9 @@ export class Exchange implements UpstreamHandler, ReplyTarget, Living {
         checkFilled(this.#room.directory, caller, found, asked)
       }
       this.#material = material
-      this.#needles = written.needles
+      this.needles = written.needles
+      this.unguarded = written.unguarded
+      this.block = material?.redact === 'block'
       draft.write(written, candidate, base, material)
       // As the client wrote it.
       const shown = (base?.shown?.prefix ?? base?.prefix ?? '') + path
@@ -198,13 +183,7 @@ export class Exchange implements UpstreamHandler, ReplyTarget, Living {
     return { caller: this.#caller, found: this.#found, draft: this.#draft }
   }
 
-  // What the upstream says.
-
-  informational(head: ResponseHead): void {
-    if (this.#over) return
-    this.#makeOwn(head)
-    this.#x.sendInformational(head)
-  }
+  // What the upstream says; the rest of it is for Answering.
 
   response(head: ResponseHead, body: BodySource): void {
     if (this.#over) return body.discard()
@@ -214,26 +193,9 @@ export class Exchange implements UpstreamHandler, ReplyTarget, Living {
         this.#renew()
         return
       }
-      this.#relay(head, body)
+      this.relay(head, body)
     } catch (error) {
       body.discard()
-      this.#refuse(error)
-    }
-  }
-
-  upgraded(head: ResponseHead, upstream: Tunnel): void {
-    if (this.#over) return void upstream.socket.destroy()
-    try {
-      this.#makeOwn(head)
-      const client = this.#x.takeOver(head)
-      this.#status = head.status
-      this.#lasting = true
-      this.#tunnel = joinTunnels(client, upstream, this.#needles, head.upgrade, (masked) => {
-        this.#masked += masked
-        this.#finish()
-      })
-    } catch (error) {
-      upstream.socket.destroy()
       this.#refuse(error)
     }
   }
@@ -263,69 +225,35 @@ export class Exchange implements UpstreamHandler, ReplyTarget, Living {
       .catch((error) => this.#refuse(error))
   }
 
-  #relay(head: ResponseHead, body: BodySource): void {
-    const { fields } = head
-    const empty = body.empty || this.#clientMethod === 'HEAD'
-    const searched = this.#needles !== undefined && isSearched(fields, empty)
-    if (this.#needles && !searched) this.#room.counts.unsearched++
-    this.#makeOwn(head)
-    this.#status = head.status
-    this.#lasting = isEventStream(fields)
-    this.#sink = this.#x.sendHead(head)
-    body.start(searched && this.#needles ? new MaskedReply(this.#needles, this) : this)
-  }
-
-  /** Whatever an upstream says in a head, final or not, is Locum's to answer for. */
-  #makeOwn(head: ResponseHead): void {
-    removeProxyFields(head.fields)
-    if (this.#entrance === 'gateway' && this.#base) {
-      rewriteResponse(head, {
-        name: this.#need().found.route.connection.name,
-        base: this.#base,
-        target: this.#x.head.target,
-        host: this.#clientHost,
-        origin: this.#origin,
-      })
-    }
-    // Last: a base may hold what is searched for.
-    if (this.#needles) this.#masked += maskHead(this.#needles, head)
-  }
-
-  // The answer's body on its way to the client.
-
-  get ondrain(): (() => void) | undefined {
-    return this.#sink?.ondrain
-  }
-
-  set ondrain(call: (() => void) | undefined) {
-    if (this.#sink) this.#sink.ondrain = call
-  }
-
-  found(echoes: number): void {
-    this.#masked += echoes
-  }
-
-  write(chunk: Buffer): boolean {
-    return this.#sink === undefined || this.#sink.write(chunk)
-  }
-
-  end(trailers?: Fields): void {
-    if (trailers) this.#masked += ownTrailers(trailers, this.#needles)
-    this.#sink?.end(trailers)
-    this.#finish()
-  }
-
-  abort(fault: WireError): void {
-    this.#sink?.abort(fault)
-    this.#finish(fault.fault === 'timeout' ? 'upstream_timeout' : 'upstream_invalid')
+  protected rewrite(head: ResponseHead): void {
+    if (this.#entrance !== 'gateway' || !this.#base) return
+    rewriteResponse(head, {
+      name: this.#need().found.route.connection.name,
+      base: this.#base,
+      target: this.#x.head.target,
+      host: this.#clientHost,
+      origin: this.#origin,
+    })
   }
 
   // How it ends.
 
+  protected get over(): boolean {
+    return this.#over
+  }
+
+  protected refuse(thrown: unknown): void {
+    this.#refuse(thrown)
+  }
+
+  protected finish(code?: Code): void {
+    this.#finish(code)
+  }
+
   /** Ends it at once: with a refusal where no answer has begun, else broken off. */
   cut(code: Code): void {
     if (this.#over) return
-    if (this.#tunnel) this.#tunnel.destroy()
+    if (this.tunnel) this.tunnel.destroy()
     else this.#refuse(new LocumError(code, 'What permitted this request is no longer in force.'))
   }
 
@@ -335,11 +263,11 @@ export class Exchange implements UpstreamHandler, ReplyTarget, Living {
 
   /** Only what goes on for long is ended by a change of these. */
   get connection(): string | undefined {
-    return this.#lasting ? this.#found?.route.connection.name : undefined
+    return this.lasting ? this.#found?.route.connection.name : undefined
   }
 
   get credential(): string | undefined {
-    return this.#lasting ? this.#material?.credential.id : undefined
+    return this.lasting ? this.#material?.credential.id : undefined
   }
 
   #clientGone(): void {
@@ -358,8 +286,8 @@ export class Exchange implements UpstreamHandler, ReplyTarget, Living {
     const refusal = refusalOf(error, this.#entrance)
     // A refusal of the origin itself carries no CORS; any other is readable by the page that asked.
     if (this.#origin !== undefined) corsFields(refusal.head.fields, this.#origin)
-    if (this.#status === 0) {
-      this.#status = refusal.head.status
+    if (this.status === 0) {
+      this.status = refusal.head.status
       this.#x.sendWhole(refusal.head, refusal.body)
     } else this.#x.breakOff()
     this.#room.counts.refused++
@@ -371,12 +299,14 @@ export class Exchange implements UpstreamHandler, ReplyTarget, Living {
     if (this.#over) return
     this.#over = true
     this.#room.live.remove(this)
-    this.#room.counts.masked += this.#masked
+    this.stop()
+    this.#room.counts.masked += this.masked
     const about = this.#about()
     try {
       if (this.#used) {
         const ms = this.#room.clock.now() - this.#startedAt
-        recordOutcome(this.#room.audit, about, { status: this.#status, code, masked: this.#masked, ms })
+        const { status, masked, unsearched } = this
+        recordOutcome(this.#room.audit, about, { status, code, masked, unsearched, ms })
       } else if (code) recordRefusal(this.#room.audit, about, code, askedFor(this.#x.head.fields))
     } catch (error) {
       this.#room.onfault(error)

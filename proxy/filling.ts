@@ -38,6 +38,7 @@ export function fillRest(
     path: mergeQuery(client, injection.query),
     slots: [...slots],
     needles: needlesWith(injection, secrets, material),
+    unguarded: material?.redact === 'off' && secrets.size > 0,
     body: text === undefined ? undefined : Buffer.from(text, body?.latin1 ? 'latin1' : 'utf8'),
   }
 }

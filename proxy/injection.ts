@@ -9,6 +9,7 @@ import type { SlotUse } from '../core/scan.ts'
 import { headerText, isReadAsOne } from '../core/slots.ts'
 import { parameterText } from '../core/target-slots.ts'
 import type { Caller } from '../core/words.ts'
+import { acceptSearchable } from './codings.ts'
 import type { Fields, RequestHead } from './wire/message.ts'
 
 /** Whether this connection's credentials hold anything to put in. */
@@ -30,6 +31,8 @@ export interface Injection {
   readonly queryNames: readonly string[]
   readonly secrets: ReadonlySet<string>
   readonly needles: Needles | undefined
+  /** Holds a secret, and answers are not to be searched for it. */
+  readonly unguarded: boolean
 }
 
 /** Different heads, and different sets of secrets, remembered for one material; a cache starts anew beyond it. */
@@ -57,7 +60,7 @@ export function injectionFor(
   material: Material | undefined,
   caller: Caller,
 ): Injection {
-  if (!material) return makeInjection(route, uses, { caller }, new Map())
+  if (!material) return makeInjection(route, uses, { caller }, { guard: true, needles: new Map() })
   let known = kept.get(material)
   if (!known) {
     known = { injections: new Map(), needles: new Map() }
@@ -69,7 +72,8 @@ export function injectionFor(
   let injection = injections.get(key)
   if (!injection) {
     const sources = { caller, auth: material.values.reveal() }
-    injection = makeInjection(route, uses, sources, needles, material.base && route.base)
+    const guard = material.redact !== 'off'
+    injection = makeInjection(route, uses, sources, { guard, needles }, material.base && route.base)
     if (injection.slotValues.reduce((sum, { length }) => sum + length, key.length) > LONGEST_KEPT)
       return injection
     if (injections.size >= CACHE_LIMIT) injections.clear()
@@ -82,7 +86,7 @@ function makeInjection(
   route: Route,
   uses: readonly SlotUse[],
   sources: VariableSources,
-  needles: Kept['needles'],
+  { guard, needles }: { guard: boolean; needles: Kept['needles'] },
   base?: Template,
 ): Injection {
   const secrets = new Set<string>()
@@ -109,7 +113,8 @@ function makeInjection(
     query,
     queryNames: route.query.map(({ label }) => `query:${label}`),
     secrets,
-    needles: needlesOf(secrets, needles),
+    needles: guard ? needlesOf(secrets, needles) : undefined,
+    unguarded: !guard && secrets.size > 0,
   }
 }
 
@@ -119,6 +124,7 @@ export function needlesWith(
   secrets: ReadonlySet<string>,
   material: Material | undefined,
 ): Needles | undefined {
+  if (material?.redact === 'off') return undefined
   if (secrets.size === injection.secrets.size) return injection.needles
   return needlesOf(secrets, (material && kept.get(material)?.needles) ?? new Map())
 }
@@ -155,8 +161,8 @@ function applyEdits(fields: Fields, edits: FieldEdits): void {
 }
 
 /**
- * Makes a head final, and signs it last. An answer that is `searched` is asked for uncompressed, frames
- * of a WebSocket too: else it cannot be. `body`: undefined where it is not known whole.
+ * Makes a head final, and signs it last. An answer that is `searched` is asked for in codings that can be,
+ * frames of a WebSocket uncompressed. `body`: undefined where it is not known whole.
  */
 export function completeHead(
   head: RequestHead,
@@ -164,7 +170,7 @@ export function completeHead(
   x: { searched: boolean; material: Material | undefined; body: Buffer | undefined },
 ): void {
   if (x.searched) {
-    head.fields.set('Accept-Encoding', 'identity')
+    acceptSearchable(head.fields)
     if (head.upgrade !== undefined) head.fields.delete('sec-websocket-extensions')
   }
   if (!x.material || !method.sign) return

@@ -3,6 +3,7 @@ import type { Material } from '../core/directory.ts'
 import type { Code, Entrance, LocumError } from '../core/errors.ts'
 import { pathOnly } from '../core/target.ts'
 import type { Caller } from '../core/words.ts'
+import type { Unsearched } from './answer.ts'
 
 /** The status in the audit of a request whose client went before an answer began. */
 const CLIENT_GONE = 499
@@ -71,6 +72,7 @@ export function recordOutcome(
     status: number
     code: Code | undefined
     masked: number
+    unsearched?: Unsearched | undefined
     ms: number
     sent?: number
     received?: number
@@ -82,6 +84,7 @@ export function recordOutcome(
     status: x.status || CLIENT_GONE,
     code: x.code,
     masked: x.masked || undefined,
+    unsearched: x.unsearched,
     ms: x.ms,
     sent: x.sent,
     received: x.received,

@@ -91,7 +91,7 @@ class TrailerGuard implements BodySink {
   }
 }
 
-/** What bytes go through on their way. `push` gives what may go on now, and throws WireError where nothing may. */
+/** What bytes go through on their way. Both give what may go on now, and throw WireError where nothing may. */
 export interface Through {
   push(chunk: Buffer): Buffer | undefined
   /** What was held back when the stream ended. */
@@ -100,18 +100,44 @@ export interface Through {
 
 /**
  * Joins two connections that stopped speaking HTTP. What comes from the upstream is masked (the
- * length stays, so frames stay whole). A half-close goes on; anything else ends both.
- * `protocol`: what the upstream switched to.
+ * length stays, so frames stay whole), or ends both where it must `block`. A half-close goes on; anything
+ * else ends both. `protocol`: what the upstream switched to.
  */
 export function joinTunnels(
   client: Tunnel,
   upstream: Tunnel,
-  needles: Needles | undefined,
+  { needles, block }: { needles: Needles | undefined; block: boolean },
   protocol: string | undefined,
-  ended: (masked: number) => void,
+  ended: (masked: number, blocked: boolean) => void,
 ): { destroy(): void } {
   const mask = needles && (isWebSocket(protocol) ? new FrameMask(needles) : new StreamMask(needles))
-  return join(client, upstream, undefined, mask, () => ended(mask?.hits ?? 0))
+  const down = mask && block ? new Barrier(mask) : mask
+  return join(client, upstream, undefined, down, () => {
+    const hits = mask?.hits ?? 0
+    ended(hits, block && hits > 0)
+  })
+}
+
+/** Lets nothing through from where a mask has something to mask. */
+class Barrier implements Through {
+  readonly #mask: StreamMask | FrameMask
+
+  constructor(mask: StreamMask | FrameMask) {
+    this.#mask = mask
+  }
+
+  push(chunk: Buffer): Buffer | undefined {
+    return this.#pass(this.#mask.push(chunk))
+  }
+
+  end(): Buffer | undefined {
+    return this.#pass(this.#mask.end())
+  }
+
+  #pass(bytes: Buffer | undefined): Buffer | undefined {
+    if (this.#mask.hits > 0) throw new WireError('cancelled', 'an echo of a secret')
+    return bytes
+  }
 }
 
 /**
@@ -153,24 +179,27 @@ function isWebSocket(protocol: string | undefined): boolean {
 /** Carries bytes one way, through `through`; where that refuses them, the way ends. */
 function pump(from: Tunnel, to: Duplex, through: Through | undefined): void {
   const { socket } = from
-  const push = (chunk: Buffer): void => {
-    let bytes: Buffer | undefined
+  const unlessRefused = (work: () => void): void => {
     try {
-      bytes = through ? through.push(chunk) : chunk
+      work()
     } catch (fault) {
       if (!(fault instanceof WireError)) throw fault
       socket.destroy()
-      return
     }
-    if (bytes === undefined || to.write(bytes)) return
-    socket.pause()
-    to.once('drain', () => socket.resume())
   }
-  const end = (): void => {
-    const rest = through?.end()
-    if (rest) to.end(rest)
-    else to.end()
-  }
+  const push = (chunk: Buffer): void =>
+    unlessRefused(() => {
+      const bytes = through ? through.push(chunk) : chunk
+      if (bytes === undefined || to.write(bytes)) return
+      socket.pause()
+      to.once('drain', () => socket.resume())
+    })
+  const end = (): void =>
+    unlessRefused(() => {
+      const rest = through?.end()
+      if (rest) to.end(rest)
+      else to.end()
+    })
   socket.on('data', push)
   socket.once('end', end)
   // Before what may pause it again.

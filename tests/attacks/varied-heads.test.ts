@@ -39,6 +39,7 @@ const material: Material = {
     plain: [],
   }),
   base: undefined,
+  redact: 'mask',
   expiresAt: undefined,
   generation: 0,
 }
