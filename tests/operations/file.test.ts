@@ -450,7 +450,13 @@ const CASES: readonly (readonly [title: string, text: string, at: string, key: s
   ],
   ['a CA that is missing', connection('ca: gone.pem'), '5:9', 'connections[0].ca', /no such file/],
   ['a CA that is none', connection('ca: locum.yaml'), '5:9', 'connections[0].ca', /no PEM certificate/],
-  ['a redaction, which comes later', connection('redact: off'), '5:5', 'connections[0].redact', /unknown/],
+  [
+    'a redaction that is none',
+    connection('redact: hide'),
+    '5:13',
+    'connections[0].redact',
+    /expected mask, block or off/,
+  ],
   [
     'a connection twice',
     `${connection('')}  - { name: api, destinations: [https://b.example], auth: { method: none } }\n`,

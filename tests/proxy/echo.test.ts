@@ -78,44 +78,6 @@ for (const entrance of ENTRANCES) {
     t.equal(response.trailers['x-t'], stars)
   })
 
-  t.test(
-    `${entrance}: an answer that is compressed although it was asked not to be is refused`,
-    async (t) => {
-      const response = await askBy(t, site, entrance, goal, {
-        path: '/gzip',
-        headers: [ASKS, 'Accept-Encoding: gzip, br'],
-      })
-      t.equal(upstream.requests.at(-1)?.headers['accept-encoding'], 'identity')
-      t.equal(response.status, 502)
-      t.equal(JSON.parse(response.body).code, 'upstream_invalid')
-      for (const coding of [
-        'gzip',
-        'br',
-        'zstd',
-        'x-unknown',
-        'identity, gzip',
-        'identity\r\nContent-Encoding: gzip',
-      ]) {
-        const refused = await reply(
-          entrance,
-          `HTTP/1.1 200 OK\r\nContent-Encoding: ${coding}\r\nContent-Length: ${SECRET.length}\r\n\r\n${SECRET}`,
-        )
-        t.equal(refused.status, 502, coding)
-        t.notMatch(JSON.stringify(refused), SECRET)
-      }
-      const fine = await reply(
-        entrance,
-        'HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: 2\r\n\r\nok',
-      )
-      t.equal(fine.body, 'ok')
-      const without = await askBy(t, site, entrance, goal, {
-        path: '/gzip',
-        headers: ['Accept-Encoding: gzip'],
-      })
-      t.equal(without.headers['content-encoding'], 'gzip', 'without a secret it passes')
-    },
-  )
-
   t.test(`${entrance}: an upstream cannot pass its answer off as Locum's`, async (t) => {
     const response = await reply(
       entrance,

@@ -13,7 +13,7 @@ for (const entrance of ENTRANCES) {
       [goal, { headers: ['Authorization: {{$Auth.No}}'] }, 400, 'placeholder_unknown'],
       [goal, { path: '/../x' }, 400, 'bad_request'],
       [goal, { path: '/reset', headers: [ASKS] }, 502, 'upstream_unreachable'],
-      [goal, { path: '/gzip', headers: [ASKS] }, 502, 'upstream_invalid'],
+      [goal, { path: '/headers?Content-Encoding=compress', headers: [ASKS] }, 502, 'upstream_invalid'],
     ]
     if (entrance !== 'connect') {
       cases.push([goal, { as: '' }, entrance === 'gateway' ? 401 : 407, 'caller_unauthenticated'])
