@@ -10,7 +10,7 @@ import { startOrigin } from './origin.ts'
 import { haproxy, locum, nginx, type Peer, type Place, type Running } from './peers.ts'
 import { findProgram, nextMessage, startOnCore } from './processes.ts'
 import { markdownOf } from './report.ts'
-import { printTable, rowsOf } from './table.ts'
+import { LOCUM, printTable, rowsOf, searchOf, UNSEARCHED } from './table.ts'
 import { WORKLOADS } from './workloads.ts'
 
 /** Proxies have this core for themselves; the origin and the load share the other. */
@@ -22,8 +22,9 @@ const SHOWN = ['W1', 'W2', 'W3', 'W5']
 const HELP = `Measures Locum beside the proxies that are installed: haproxy, nginx, squid-openssl, mitmproxy;
 and mockttp, http-proxy, http-mitm-proxy behind npm ci --prefix bench/peers.
   npm run bench -- [--only W1,W2,W3] [--rounds 5] [--seconds 2] [--peers haproxy,locum] [--beside CHECKOUT]
-                   [--markdown FILE] [--svg FILE] [--profile FOLDER]
---beside measures the Locum of another checkout as well. --markdown writes all tables, --svg a picture of
+                   [--off] [--markdown FILE] [--svg FILE] [--profile FOLDER]
+--beside measures the Locum of another checkout as well, --off one that searches no answers. --markdown writes
+all tables, --svg a picture of
 ${SHOWN.join(', ')}. --profile writes a V8 CPU profile of each Locum and workload; its figures are then not to be
 compared. Workloads, all of them where --only is left out:
 ${WORKLOADS.map(({ id, title }) => `  ${id.padEnd(5)}${title}`).join('\n')}`
@@ -34,6 +35,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
     peers: { type: 'string' },
+    off: { type: 'boolean', default: false },
     beside: { type: 'string', multiple: true, default: [] },
     markdown: { type: 'string' },
     svg: { type: 'string' },
@@ -74,7 +76,11 @@ async function main(): Promise<void> {
       .map((workload) => ({ workload, rows: rowsOf(workload, samples) }))
       .filter(({ rows }) => rows.length > 0)
     console.log(`\nMedians of ${rounds} rounds of ${seconds} s; the origin is ${origin.name}.`)
-    for (const { workload, rows } of tables) printTable(workload, rows)
+    for (const { workload, rows } of tables) {
+      printTable(workload, rows)
+      const search = searchOf(workload, samples)
+      if (search !== undefined) console.log(search)
+    }
     const measured = peers.map(([, running]) => running)
     if (options.markdown !== undefined)
       writeFileSync(options.markdown, markdownOf({ rounds, seconds, origin: origin.name, measured, tables }))
@@ -99,7 +105,8 @@ async function startPeers(place: Place, stops: Stops): Promise<(readonly [Peer, 
   // Next to what it is compared with, in time too.
   const peers = [
     haproxy,
-    locum('Locum', join(import.meta.dirname, '..'), inspected),
+    locum(LOCUM, join(import.meta.dirname, '..'), inspected),
+    ...(options.off ? [locum(UNSEARCHED, join(import.meta.dirname, '..'), inspected, 'off')] : []),
     ...options.beside.map((checkout) => locum(`Locum of ${checkout}`, resolve(checkout), inspected)),
     nginx,
     squid,

@@ -36,16 +36,16 @@ const VARIABLE = 'BENCH_SECRET'
 
 /**
  * Locum from a checkout, this one or another to compare with, as anybody starts it and with everything on:
- * a user with a proxy key and a credential of their own, redaction, audit.
+ * a user with a proxy key and a credential of their own, redaction unless it is `off`, audit.
  */
-export function locum(name: string, checkout: string, inspected = false): Peer {
+export function locum(name: string, checkout: string, inspected = false, redact?: 'off'): Peer {
   return {
     name,
     install: 'npm ci',
     async start({ folder, core, origin }) {
       const own = mkdtempSync(join(folder, 'locum-'))
       const config = join(own, 'bench.json')
-      writeFileSync(config, JSON.stringify(configFor(origin)))
+      writeFileSync(config, JSON.stringify(configFor(origin, redact)))
       const file = join(checkout, 'bin/locum')
       const data = ['--data', join(own, 'data')]
       const added = execFileSync(file, [...data, 'principal', 'add', USER], {
@@ -82,7 +82,7 @@ function inspectedAt(port: number): Readonly<Record<string, string>> {
   return { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --inspect=127.0.0.1:${port}` }
 }
 
-function configFor(origin: Origin): object {
+function configFor(origin: Origin, redact: 'off' | undefined): object {
   const connections = [
     { name: 'plain', destinations: [`http://localhost:${origin.httpPort}`], allowPlaintext: true },
     { name: 'secure', destinations: [`https://localhost:${origin.httpsPort}`], ca: origin.caFile },
@@ -92,6 +92,7 @@ function configFor(origin: Origin): object {
     connections: [
       ...connections.map((connection) => ({
         ...connection,
+        redact,
         auth: { method: 'api-key' },
         source: 'per-user',
         allowPrivateNetwork: true,

@@ -1,5 +1,5 @@
 import type { Result } from './load.ts'
-import type { Workload } from './workloads.ts'
+import type { Figure, Workload } from './workloads.ts'
 
 /** One measurement of one proxy. */
 export interface Sample extends Result {
@@ -10,12 +10,26 @@ export interface Sample extends Result {
 
 /** What the others are compared with. */
 const REFERENCE = 'HAProxy'
+/** Locum, and the one that searches no answers: what lies between them is the cost of the search. */
+export const LOCUM = 'Locum'
+export const UNSEARCHED = 'Locum, redact: off'
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   const above = sorted[middle] ?? Number.NaN
   return sorted.length % 2 === 1 ? above : ((sorted[middle - 1] ?? Number.NaN) + above) / 2
+}
+
+/** The median of the rounds' own ratios; NaN where one of the two was not measured. */
+function ratioOf(figure: Figure, samples: readonly Sample[], name: string, reference: string): number {
+  const ratios = samples
+    .filter((sample) => sample.name === name)
+    .flatMap((sample) => {
+      const beside = samples.find((other) => other.name === reference && other.round === sample.round)
+      return beside ? [figure.of(sample) / figure.of(beside)] : []
+    })
+  return median(ratios)
 }
 
 /** What is told of one proxy: medians of the workload's figures, and how the first compares. */
@@ -35,11 +49,8 @@ export function rowsOf(workload: Workload, all: readonly Sample[]): Row[] {
   const samples = all.filter((sample) => sample.workload === workload)
   const rows = [...new Set(samples.map((sample) => sample.name))].map((name) => {
     const own = samples.filter((sample) => sample.name === name)
-    const ratios = own.flatMap((sample) => {
-      const beside = samples.find((other) => other.name === REFERENCE && other.round === sample.round)
-      return beside ? [compared.of(sample) / compared.of(beside)] : []
-    })
-    return { name, values: figures.map((figure) => median(own.map(figure.of))), ratio: median(ratios) }
+    const values = figures.map((figure) => median(own.map(figure.of)))
+    return { name, values, ratio: ratioOf(compared, samples, name, REFERENCE) }
   })
   return rows.sort((a, b) => (a.values[0] ?? 0) - (b.values[0] ?? 0))
 }
@@ -60,6 +71,16 @@ export function printTable(workload: Workload, rows: readonly Row[]): void {
   console.log(`\n${workload.id}  ${workload.title}`)
   console.log(line('', columnsOf(workload)))
   for (const row of rows) console.log(line(row.name, cellsOf(workload, row)))
+}
+
+/** What the search for echoes takes, where Locum was measured with it and without. */
+export function searchOf(workload: Workload, all: readonly Sample[]): string | undefined {
+  const samples = all.filter((sample) => sample.workload === workload)
+  const costs = workload.figures.flatMap((figure) => {
+    const ratio = ratioOf(figure, samples, LOCUM, UNSEARCHED)
+    return Number.isNaN(ratio) ? [] : [`${ratio.toFixed(2)} × the ${figure.title}`]
+  })
+  return costs.length > 0 ? `The search for echoes takes ${costs.join(', ')}.` : undefined
 }
 
 function line(name: string, columns: readonly string[]): string {
