@@ -4,6 +4,7 @@ import { ownTrailers, unpackedHead } from './answer.ts'
 import type { Coding } from './codings.ts'
 import { DECODING_LIMITS, Decoding, type DecodingLimits } from './decoding.ts'
 import { brokenReply, echoed, type ReplyTarget } from './reply.ts'
+import { unpackAtOnce } from './unpacking.ts'
 import type { BodySink, Fields, ResponseHead, WireError } from './wire/message.ts'
 
 export interface CodedLimits extends DecodingLimits {
@@ -15,6 +16,9 @@ export interface CodedLimits extends DecodingLimits {
   readonly heldMs: number
   /** ms for the end of a body with an echo in it. */
   readonly echoMs: number
+  /** A whole body of so many bytes is unpacked at once, as long as it unpacks to no more than that. */
+  readonly atOnce: number
+  readonly unpackedAtOnce: number
   /** Bytes that may come while others are decoded. */
   readonly queued: number
   /** Bytes behind what was searched that wait for what comes: a block of zstd, and what was read with it. */
@@ -27,6 +31,8 @@ export const CODED_LIMITS: CodedLimits = {
   unpacked: 4 << 20,
   heldMs: 250,
   echoMs: 5_000,
+  atOnce: 16 << 10,
+  unpackedAtOnce: 256 << 10,
   queued: 64 << 10,
   ahead: 512 << 10,
 }
@@ -103,7 +109,7 @@ export class CodedReply implements BodySink {
     this.#came += chunk.length
     this.#queue.push(Buffer.from(chunk))
     this.#raw.pass(chunk, NOWHERE)
-    if (!this.#busy) this.#decode()
+    if (!this.#busy) this.#start()
     return this.#room
   }
 
@@ -176,6 +182,29 @@ export class CodedReply implements BodySink {
 
   get #room(): boolean {
     return !this.#stuck && this.#came - this.#given < this.#limits.queued
+  }
+
+  #start(): void {
+    if (!this.#holding || this.#given > 0) return this.#decode()
+    // A body that came as a whole ends before this is done.
+    this.#busy = true
+    queueMicrotask(() => {
+      if (this.#over || (this.#ended && this.#passAtOnce())) return
+      this.#decode()
+    })
+  }
+
+  /** A small whole body without an echo; false where it has to be looked at in more detail. */
+  #passAtOnce(): boolean {
+    const { atOnce, unpackedAtOnce } = this.#limits
+    if (this.#came > atOnce || this.#raw.hits > 0 || this.#raw.open > 0) return false
+    const bytes = Buffer.concat(this.#queue)
+    const plain = unpackAtOnce(this.#codings, bytes, unpackedAtOnce)
+    if (plain === undefined || this.#needles.find(plain) !== undefined) return false
+    this.#waiting.push(bytes)
+    this.#given = bytes.length
+    this.#complete()
+    return true
   }
 
   #decode(): void {
@@ -268,14 +297,19 @@ export class CodedReply implements BodySink {
       this.#search.end()
       this.#raw.end()
       if (this.#over || this.#lookForEchoes()) return
-      if (this.#block && this.#trailers && ownTrailers(this.#trailers, this.#needles) > 0)
-        return this.#fail(echoed())
-      if (this.#echoes) return this.#sendUnpacked()
-      this.#begin()
-      this.#passUpTo(this.#given)
-      this.#to.end(this.#trailers)
-      this.stop()
+      if (this.#echoes) this.#sendUnpacked()
+      else this.#complete()
     })
+  }
+
+  /** Without an echo, as it came. */
+  #complete(): void {
+    if (this.#block && this.#trailers && ownTrailers(this.#trailers, this.#needles) > 0)
+      return this.#fail(echoed())
+    this.#begin()
+    this.#passUpTo(this.#given)
+    this.#to.end(this.#trailers)
+    this.stop()
   }
 
   /** Once more from the beginning: unpacked, masked. */

@@ -23,7 +23,7 @@ export interface DecodingLimits {
 export const DECODING_LIMITS: DecodingLimits = { free: 16 << 20, ratio: 256, frames: 1024 }
 
 /** What a decoder holds at most, as a power of two: RFC 9659 §3 allows no more on the web. */
-const ZSTD_WINDOW = 23
+export const ZSTD_PARAMS = { [zlib.ZSTD_d_windowLogMax]: 23 }
 /** Bytes that a decoder gives out at once. */
 const PIECE = 32 * 1024
 
@@ -257,21 +257,20 @@ class Stage {
   }
 }
 
-function decoderOf(
-  coding: Coding,
-  [one = 0, two = 0]: Buffer,
-): Transform & { readonly bytesWritten: number } {
+function decoderOf(coding: Coding, bytes: Buffer): Transform & { readonly bytesWritten: number } {
   switch (coding) {
     case 'gzip':
       return createGunzip({ chunkSize: PIECE })
     case 'br':
       return createBrotliDecompress({ chunkSize: PIECE })
     case 'zstd':
-      return createZstdDecompress({ chunkSize: PIECE, params: { [zlib.ZSTD_d_windowLogMax]: ZSTD_WINDOW } })
+      return createZstdDecompress({ chunkSize: PIECE, params: ZSTD_PARAMS })
     default:
-      // RFC 1950 §2.2; RFC 9110 §8.4.1.2 knows of senders that leave the zlib format out.
-      return (one & 0x0f) === 8 && ((one << 8) | two) % 31 === 0
-        ? createInflate({ chunkSize: PIECE })
-        : createInflateRaw({ chunkSize: PIECE })
+      return isZlib(bytes) ? createInflate({ chunkSize: PIECE }) : createInflateRaw({ chunkSize: PIECE })
   }
+}
+
+/** RFC 1950 §2.2; RFC 9110 §8.4.1.2 knows of senders of `deflate` that leave that format out. */
+export function isZlib([one = 0, two = 0]: Buffer): boolean {
+  return (one & 0x0f) === 8 && ((one << 8) | two) % 31 === 0
 }
