@@ -68,6 +68,7 @@ function describe(one: Explanation): string {
     ['looked for', credential?.looked.join(', then ')],
     ['credential', credential && credentialText(credential)],
     ['approved for', credential && audienceText(credential)],
+    ['echoes', credential?.redact && ECHOES[credential.redact]],
     ...one.slots.map(
       ({ place, placeholders, replaced }) =>
         [
@@ -89,6 +90,9 @@ function setText({ header, query, body, variables }: Explanation['sets'][number]
   const place = header ?? (query === undefined ? `${body} in the body` : `${query} in the query`)
   return variables.length === 0 ? place : `${place} from ${variables.join(', ')}`
 }
+
+/** What becomes of a secret that comes back. */
+const ECHOES = { mask: 'masked', block: 'refused', off: 'not searched for' } as const
 
 function credentialText({ scope, id, version, disabled }: NonNullable<Explanation['credential']>): string {
   if (id === undefined) return 'none'

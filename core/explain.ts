@@ -9,11 +9,11 @@ import { drawsOnAuth, lookUp, type VariablePath } from './placeholder.ts'
 import { baseOf, chooseRoute, namesHost, noConnection, type Route, reaches } from './route.ts'
 import { findPlaceholders } from './scan.ts'
 import type { SlotRules } from './slots.ts'
-import { checkPlaintext, checkUse, missingCredential, scopesFor } from './source.ts'
+import { checkPlaintext, checkUse, missingCredential, redactFor, scopesFor } from './source.ts'
 import { type Candidate, parseAbsolute, parseGateway, pathOnly } from './target.ts'
 import { findInTarget } from './target-slots.ts'
 import { chooseTunnel } from './tunnel.ts'
-import type { Binding, Caller, Connection, Credential, Scope, Source } from './words.ts'
+import type { Binding, Caller, Connection, Credential, Redact, Scope, Source } from './words.ts'
 
 /** A request that nobody sends. */
 export interface Question {
@@ -79,6 +79,8 @@ export interface CredentialExplanation {
   readonly audience?: readonly string[]
   /** Whether the audience covers the destination; absent where that is not known. */
   readonly approved?: boolean
+  /** What becomes of echoes, where the connection says. */
+  readonly redact?: Redact
 }
 
 /** One of the first three, and the variables that it draws on. */
@@ -345,7 +347,8 @@ async function judgeCredential(
   const { id, version, disabled, audience } = credential
   const { scope } = found.binding
   const approved = candidate && audienceCovers(audience, candidate.destination)
-  draft.credential = { looked, scope, id, version, disabled, audience, approved }
+  const redact = connection.redact && redactFor(connection, credential)
+  draft.credential = { looked, scope, id, version, disabled, audience, approved, redact }
   // Where the base draws on the credential, the destination is not known without opening it.
   if (candidate) {
     checkPlaintext(connection, candidate.destination)

@@ -1,6 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
 import t from 'tap'
 import { listCredentials, setCredential } from '../../operations/credentials.ts'
+import { explainRequest } from '../../operations/explain.ts'
 import { ASKS, connectionTo, REAL, SECRET } from '../kit/echo-site.ts'
 import { askBy, ENTRANCES, sendBy } from '../kit/raw.ts'
 import { startSite } from '../kit/site.ts'
@@ -218,6 +219,10 @@ t.test(
     }
     t.match(await echoFor('ada'), /^Bearer \*+$/)
     await weaken('off')
+    const explained = async (as: string) =>
+      (await site.run(explainRequest, { method: 'GET', url: `${other.origin}/`, as })).credential?.redact
+    t.equal(await explained('ada'), 'mask')
+    t.equal(await explained('bob'), 'off')
     t.match(await echoFor('ada'), /^Bearer \*+$/, 'entered when answers were searched, it stays so')
     t.equal(await echoFor('bob'), `Bearer ${shared}`, 'what the site owns is the administrator’s to decide')
     await enter()
