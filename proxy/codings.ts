@@ -54,9 +54,10 @@ export function codingsOf(head: ResponseHead): readonly Coding[] {
   return codings
 }
 
-/** Values that were seen before: programs have few. */
+/** Values that were seen before, while they are short: programs have few. */
 const known = new Map<string, string>()
 const KNOWN_LIMIT = 256
+const KNOWN_LENGTH = 128
 
 /**
  * Leaves in Accept-Encoding what can be searched. Without the field it stays so, and servers then send
@@ -77,7 +78,7 @@ export function acceptSearchable(fields: Fields): void {
   if (left === undefined) {
     left = searchable(value)
     if (known.size >= KNOWN_LIMIT) known.clear()
-    known.set(value, left)
+    if (value.length <= KNOWN_LENGTH) known.set(value, left)
   }
   if (left !== asked) fields.set('Accept-Encoding', left)
 }

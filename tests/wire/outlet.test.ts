@@ -40,8 +40,8 @@ class SlowSocket extends Duplex {
   }
 }
 
-function speak() {
-  const socket = new SlowSocket()
+function speak(highWaterMark = 65_536) {
+  const socket = new SlowSocket({ highWaterMark })
   const told = { room: [] as boolean[], again: 0 }
   const outlet = new Outlet(socket, LIMITS, {
     gone: false,
@@ -59,6 +59,18 @@ t.test('a large piece that is still written from is not given back', async (t) =
   t.same(told, { room: [false], again: 0 })
   t.equal(await socket.completeAll(), large.toString())
   t.equal(told.again, 1)
+})
+
+t.test('whoever waits for a large piece is told, whatever is said behind it', async (t) => {
+  for (const behind of [0, 20_000]) {
+    const { socket, outlet, told } = speak(1 << 20)
+    outlet.sendPiece('', Buffer.alloc(LIMITS.gatherBytes, 'x'), '')
+    outlet.sendText('text')
+    await turn()
+    if (behind > 0) outlet.sendPiece('', Buffer.alloc(behind, 'y'), '')
+    await socket.completeAll()
+    t.equal(told.again, 1, `${behind} bytes`)
+  }
 })
 
 t.test('middling pieces of a turn are one write, and theirs no more when they are sent', async (t) => {

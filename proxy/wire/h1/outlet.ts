@@ -26,6 +26,8 @@ export class Outlet implements Waiting {
   #gatheredBytes = 0
   /** Memory that the socket still writes from, in order. */
   readonly #writing: Buffer[] = []
+  /** A source waits until its large piece is written. */
+  #awaited = false
 
   constructor(socket: Duplex, limits: Readonly<Limits>, owner: OutletOwner) {
     this.#socket = socket
@@ -65,6 +67,7 @@ export class Outlet implements Waiting {
       socket.uncork()
     }
     const written = socket.writableLength === 0
+    this.#awaited = !written
     this.#owner.wrote(written)
     return written
   }
@@ -75,7 +78,9 @@ export class Outlet implements Waiting {
     this.#text = ''
     if (this.#owner.gone) return
     if (this.#gathered !== undefined) this.#writeGathered(text)
-    else if (text !== '') this.#owner.wrote(this.#socket.write(text, 'latin1'))
+    else if (text === '') return
+    else if (!this.#awaited) this.#owner.wrote(this.#socket.write(text, 'latin1'))
+    else this.#owner.wrote(this.#socket.write(text, 'latin1', this.#onWritten))
   }
 
   /** What is gathered for a socket that takes no more waits until it does. */
@@ -123,12 +128,16 @@ export class Outlet implements Waiting {
   }
 
   #onWritten = (error?: Error | null): void => {
-    if (!error && this.#socket.writableLength === 0) this.#owner.roomAgain()
+    if (error || !this.#awaited || this.#socket.writableLength > 0) return
+    this.#awaited = false
+    this.#owner.roomAgain()
   }
 
   #onGatheredWritten = (error?: Error | null): void => {
     const memory = this.#writing.shift() as Buffer
     // After a failure the system may not be done with it.
-    if (!error) giveLarge(memory)
+    if (error) return
+    giveLarge(memory)
+    this.#onWritten()
   }
 }
