@@ -9,6 +9,7 @@ import {
 } from 'node:zlib'
 import type { Coding } from './codings.ts'
 import { isZlib, ZSTD_PARAMS } from './decoding.ts'
+import { ZstdFrames } from './zstd-frames.ts'
 
 /** With `info`, which the types do not know: the engine tells how much of the input it used. */
 type Unpack = (bytes: InputType, options: ZlibOptions) => unknown
@@ -38,6 +39,8 @@ export function unpackAtOnce(codings: readonly Coding[], bytes: Buffer, most: nu
 }
 
 function unpack(coding: Coding, bytes: Buffer, most: number): Buffer | undefined {
+  // Node before 24 takes the beginning of a frame for all of it.
+  if (coding === 'zstd' && !isFrame(bytes)) return undefined
   const call = coding === 'deflate' ? (isZlib(bytes) ? inflateSync : inflateRawSync) : UNPACK[coding]
   const options = { info: true, maxOutputLength: most, chunkSize: Math.max(4096, 4 * bytes.length) }
   try {
@@ -47,4 +50,9 @@ function unpack(coding: Coding, bytes: Buffer, most: number): Buffer | undefined
     // Whatever it is, the slow way tells.
     return undefined
   }
+}
+
+function isFrame(bytes: Buffer): boolean {
+  const frames = new ZstdFrames()
+  return frames.read(bytes, 0).at === bytes.length && frames.betweenFrames
 }
