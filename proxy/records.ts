@@ -3,7 +3,7 @@ import type { Material } from '../core/directory.ts'
 import type { Code, Entrance, LocumError } from '../core/errors.ts'
 import { pathOnly } from '../core/target.ts'
 import type { Caller } from '../core/words.ts'
-import type { Unsearched } from './answer.ts'
+import type { Unsearched } from './answer/head.ts'
 
 /** The status in the audit of a request whose client went before an answer began. */
 const CLIENT_GONE = 499

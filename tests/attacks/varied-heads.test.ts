@@ -7,7 +7,7 @@ import { compileRoute } from '../../core/route.ts'
 import { findPlaceholders } from '../../core/scan.ts'
 import { Secret } from '../../core/secret.ts'
 import type { Caller } from '../../core/words.ts'
-import { injectionFor } from '../../proxy/injection.ts'
+import { injectionFor } from '../../proxy/request/injection.ts'
 import { Fields } from '../../proxy/wire/message.ts'
 
 const caller: Caller = {

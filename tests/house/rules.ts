@@ -70,7 +70,8 @@ function wrongImport(source: Source, { target, ours, names }: Import): string[] 
   if (!target.endsWith('.ts')) return target.endsWith('.json') ? [] : says('no module')
   const other = target.startsWith('proxy/wire/') ? 'proxy/wire' : (target.split('/')[0] as string)
   const seen = MAY_SEE[room]
-  if (path === 'proxy/exchange.ts' && other === 'proxy/wire' && target !== 'proxy/wire/message.ts') {
+  const seesMessages = /^proxy\/(?:exchange|request\/|answer\/)/.test(path)
+  if (seesMessages && other === 'proxy/wire' && target !== 'proxy/wire/message.ts') {
     return says('an exchange sees messages, never bytes')
   }
   if (other === room || (room === 'proxy' && other === 'proxy/wire')) return []

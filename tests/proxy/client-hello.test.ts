@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import t from 'tap'
-import { HelloReader, type ServerName } from '../../proxy/client-hello.ts'
+import { HelloReader, type ServerName } from '../../proxy/tunnel/client-hello.ts'
 import { clientHello, inRecords } from '../kit/client-hello.ts'
 
 function read(...pieces: Buffer[]): { hellos: ServerName[]; over: boolean } {

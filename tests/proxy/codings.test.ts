@@ -1,7 +1,7 @@
 import t from 'tap'
-import { acceptSearchable, codingsOf } from '../../proxy/codings.ts'
+import { acceptSearchable, codingsOf } from '../../proxy/answer/codings.ts'
+import { ZstdFrames } from '../../proxy/answer/zstd-frames.ts'
 import { Fields } from '../../proxy/wire/message.ts'
-import { ZstdFrames } from '../../proxy/zstd-frames.ts'
 
 const headOf = (values: readonly string[], status = 200) => ({
   status,

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Needles } from '../../core/redact.ts'
-import { FrameMask } from '../../proxy/websocket.ts'
+import { FrameMask } from '../../proxy/answer/websocket.ts'
 import { SECRET } from '../kit/echo-site.ts'
 
 const needles = Needles.of([SECRET]) as Needles

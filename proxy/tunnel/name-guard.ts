@@ -1,4 +1,4 @@
-import { canonicalHost, isAddress } from '../core/destination.ts'
+import { canonicalHost, isAddress } from '../../core/destination.ts'
 import { HelloReader, type ServerName } from './client-hello.ts'
 
 /**

@@ -1,5 +1,5 @@
-import { maskText, type Needles } from '../core/redact.ts'
-import type { Fields, ResponseHead } from './wire/message.ts'
+import { maskText, type Needles } from '../../core/redact.ts'
+import type { Fields, ResponseHead } from '../wire/message.ts'
 
 /** Media that is not searched for echoes, but for what is text all the same: image/svg+xml. */
 const UNSEARCHED = /^(?:image|audio|video)\/(?![^;]*\+(?:xml|json))[^,]*$/i

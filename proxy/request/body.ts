@@ -1,6 +1,6 @@
-import { LocumError } from '../core/errors.ts'
-import { wireError } from './upstreams/faults.ts'
-import type { BodySink, BodySource, Fields, WireError } from './wire/message.ts'
+import { LocumError } from '../../core/errors.ts'
+import { wireError } from '../upstreams/faults.ts'
+import type { BodySink, BodySource, Fields, WireError } from '../wire/message.ts'
 
 /** Bytes of a request's body that is read whole, since something is put into it. A larger one is too_large. */
 export const LARGEST_READ = 1024 * 1024

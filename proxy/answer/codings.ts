@@ -1,6 +1,6 @@
-import { LocumError } from '../core/errors.ts'
-import { isPartial } from './answer.ts'
-import type { Fields, ResponseHead } from './wire/message.ts'
+import { LocumError } from '../../core/errors.ts'
+import type { Fields, ResponseHead } from '../wire/message.ts'
+import { isPartial } from './head.ts'
 
 /** A content coding that can be taken off to be searched (RFC 9110 §8.4.1, RFC 7932, RFC 9659). */
 export type Coding = 'gzip' | 'deflate' | 'br' | 'zstd'

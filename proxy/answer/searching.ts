@@ -1,9 +1,9 @@
-import type { Needles } from '../core/redact.ts'
-import { isEventStream, isMedia, isPartial, type Unsearched } from './answer.ts'
+import type { Needles } from '../../core/redact.ts'
+import type { BodySink, ResponseHead } from '../wire/message.ts'
 import { CodedReply } from './coded-reply.ts'
 import { codingsOf } from './codings.ts'
+import { isEventStream, isMedia, isPartial, type Unsearched } from './head.ts'
 import { BlockedReply, MaskedReply, type ReplyTarget } from './reply.ts'
-import type { BodySink, ResponseHead } from './wire/message.ts'
 
 /** A body that is searched on its way to the client. */
 export interface SearchedReply extends BodySink {

@@ -1,11 +1,11 @@
-import { LocumError } from '../core/errors.ts'
-import { type Needles, StreamMask } from '../core/redact.ts'
-import { ownTrailers, unpackedHead } from './answer.ts'
+import { LocumError } from '../../core/errors.ts'
+import { type Needles, StreamMask } from '../../core/redact.ts'
+import type { BodySink, Fields, ResponseHead, WireError } from '../wire/message.ts'
 import type { Coding } from './codings.ts'
 import { DECODING_LIMITS, Decoding, type DecodingLimits } from './decoding.ts'
+import { ownTrailers, unpackedHead } from './head.ts'
 import { brokenReply, echoed, type ReplyTarget } from './reply.ts'
 import { unpackAtOnce } from './unpacking.ts'
-import type { BodySink, Fields, ResponseHead, WireError } from './wire/message.ts'
 
 export interface CodedLimits extends DecodingLimits {
   /** Bytes of a body that wait, head and all, for its end: so many can be sent again, masked. */

@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net'
 import { type SecureContext, TLSSocket } from 'node:tls'
-import { canonicalHost } from '../core/destination.ts'
-import type { TunnelTarget } from '../core/target.ts'
-import type { Caller } from '../core/words.ts'
-import type { Session, TunnelSession } from './room.ts'
-import type { Tunnel } from './wire/message.ts'
+import { canonicalHost } from '../../core/destination.ts'
+import type { TunnelTarget } from '../../core/target.ts'
+import type { Caller } from '../../core/words.ts'
+import type { Session, TunnelSession } from '../room.ts'
+import type { Tunnel } from '../wire/message.ts'
 
 /** How long a client may take for its first byte in a tunnel, and for its TLS handshake, ms. */
 const OPENING = 20_000

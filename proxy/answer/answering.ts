@@ -1,10 +1,6 @@
-import type { Code, LocumError } from '../core/errors.ts'
-import type { Needles } from '../core/redact.ts'
-import { isEventStream, maskHead, ownTrailers, removeProxyFields, type Unsearched } from './answer.ts'
-import { joinTunnels } from './relay.ts'
-import { echoed, type ReplyTarget } from './reply.ts'
-import type { Room, Session } from './room.ts'
-import { type SearchedReply, searchedReply, unsearchedBy } from './searching.ts'
+import type { Code, LocumError } from '../../core/errors.ts'
+import type { Needles } from '../../core/redact.ts'
+import type { Room, Session } from '../room.ts'
 import type {
   BodySink,
   BodySource,
@@ -13,7 +9,11 @@ import type {
   ServerExchange,
   Tunnel,
   WireError,
-} from './wire/message.ts'
+} from '../wire/message.ts'
+import { isEventStream, maskHead, ownTrailers, removeProxyFields, type Unsearched } from './head.ts'
+import { echoed, type ReplyTarget } from './reply.ts'
+import { type SearchedReply, searchedReply, unsearchedBy } from './searching.ts'
+import { joinTunnels } from './upgrade.ts'
 
 /**
  * What comes back of one request, on its way to the client: each head made Locum's own, the body searched.

@@ -1,7 +1,7 @@
-import { LocumError } from '../core/errors.ts'
-import { type Needles, StreamMask } from '../core/redact.ts'
-import { ownTrailers } from './answer.ts'
-import type { BodySink, Fields, ResponseHead, WireError } from './wire/message.ts'
+import { LocumError } from '../../core/errors.ts'
+import { type Needles, StreamMask } from '../../core/redact.ts'
+import type { BodySink, Fields, ResponseHead, WireError } from '../wire/message.ts'
+import { ownTrailers } from './head.ts'
 
 /** Where a searched answer goes on to. */
 export interface ReplyTarget extends BodySink {

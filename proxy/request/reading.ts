@@ -1,8 +1,8 @@
-import { FOR_HEADER, refuseActing } from '../core/act-for.ts'
-import type { Directory } from '../core/directory.ts'
-import { type Entrance, LocumError } from '../core/errors.ts'
-import { holdsProxyKey } from '../core/proxy-key.ts'
-import { baseOf, chooseRoute, noConnection, type Route } from '../core/route.ts'
+import { FOR_HEADER, refuseActing } from '../../core/act-for.ts'
+import type { Directory } from '../../core/directory.ts'
+import { type Entrance, LocumError } from '../../core/errors.ts'
+import { holdsProxyKey } from '../../core/proxy-key.ts'
+import { baseOf, chooseRoute, noConnection, type Route } from '../../core/route.ts'
 import {
   type Base,
   type Candidate,
@@ -11,11 +11,11 @@ import {
   parseInTunnel,
   pathOnly,
   type Target,
-} from '../core/target.ts'
-import type { Caller } from '../core/words.ts'
-import { stripBrowserFields } from './gateway.ts'
-import type { Session } from './room.ts'
-import type { RequestHead, ServerExchange } from './wire/message.ts'
+} from '../../core/target.ts'
+import type { Caller } from '../../core/words.ts'
+import { stripBrowserFields } from '../gateway.ts'
+import type { Session } from '../room.ts'
+import type { RequestHead, ServerExchange } from '../wire/message.ts'
 
 /** What a request asks for, and the one connection that serves it. */
 export interface Found {

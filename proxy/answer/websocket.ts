@@ -1,5 +1,5 @@
-import { type Needles, StreamMask } from '../core/redact.ts'
-import { WireError } from './wire/message.ts'
+import { type Needles, StreamMask } from '../../core/redact.ts'
+import { WireError } from '../wire/message.ts'
 
 /** The longest head of a frame that a server sends: two bytes and a length of eight (RFC 6455 §5.2). */
 const HEAD_LIMIT = 10

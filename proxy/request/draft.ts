@@ -1,21 +1,26 @@
 import { randomBytes } from 'node:crypto'
-import { type BodyKind, type BodyUse, kindOfBody, planBody } from '../core/body.ts'
-import { checkCharset } from '../core/charset.ts'
-import type { Material } from '../core/directory.ts'
-import type { LocumError } from '../core/errors.ts'
-import { drawsOnAuth } from '../core/placeholder.ts'
-import type { Needles } from '../core/redact.ts'
-import type { Route } from '../core/route.ts'
-import { fieldMayHoldPlaceholder, findPlaceholders, placeholderOutside, type SlotUse } from '../core/scan.ts'
-import type { Base, Candidate } from '../core/target.ts'
-import { findInTarget, type TargetUse } from '../core/target-slots.ts'
-import type { Caller } from '../core/words.ts'
+import { type BodyKind, type BodyUse, kindOfBody, planBody } from '../../core/body.ts'
+import { checkCharset } from '../../core/charset.ts'
+import type { Material } from '../../core/directory.ts'
+import type { LocumError } from '../../core/errors.ts'
+import { drawsOnAuth } from '../../core/placeholder.ts'
+import type { Needles } from '../../core/redact.ts'
+import type { Route } from '../../core/route.ts'
+import {
+  fieldMayHoldPlaceholder,
+  findPlaceholders,
+  placeholderOutside,
+  type SlotUse,
+} from '../../core/scan.ts'
+import type { Base, Candidate } from '../../core/target.ts'
+import { findInTarget, type TargetUse } from '../../core/target-slots.ts'
+import type { Caller } from '../../core/words.ts'
+import type { Session } from '../room.ts'
+import type { BodySource, Fields, ServerExchange } from '../wire/message.ts'
+import { BodyReading, bodyOf, type WholeBody } from './body.ts'
 import { fillRest } from './filling.ts'
 import { completeHead, type Injection, inject, injectionFor } from './injection.ts'
-import { checkTrailers, guardTrailers, leaveOut } from './relay.ts'
-import { BodyReading, bodyOf, type WholeBody } from './request-body.ts'
-import type { Session } from './room.ts'
-import type { BodySource, Fields, ServerExchange } from './wire/message.ts'
+import { checkTrailers, guardTrailers, leaveOut } from './trailers.ts'
 
 /** What is put into a request. */
 export interface Written {

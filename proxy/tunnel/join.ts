@@ -1,0 +1,74 @@
+import type { Duplex } from 'node:stream'
+import { type Tunnel, WireError } from '../wire/message.ts'
+
+/** What bytes go through on their way. Both give what may go on now, and throw WireError where nothing may. */
+export interface Through {
+  push(chunk: Buffer): Buffer | undefined
+  /** What was held back when the stream ended. */
+  end(): Buffer | undefined
+}
+
+/**
+ * Joins two connections by what goes `up` to the upstream and `down` from it. A half-close goes on; anything
+ * else ends both. `ended` is called when both are closed.
+ */
+export function join(
+  client: Tunnel,
+  upstream: Tunnel,
+  up: Through | undefined,
+  down: Through | undefined,
+  ended: () => void,
+): { destroy(): void } {
+  let open = 2
+  const over = () => {
+    if (--open === 0) ended()
+  }
+  const destroy = () => {
+    client.socket.destroy()
+    upstream.socket.destroy()
+  }
+  pump(client, upstream.socket, up)
+  pump(upstream, client.socket, down)
+  for (const { socket } of [client, upstream]) {
+    socket.on('error', destroy)
+    socket.once('close', () => {
+      destroy()
+      over()
+    })
+  }
+  if (client.socket.destroyed || upstream.socket.destroyed) destroy()
+  return { destroy }
+}
+
+/** Carries bytes one way, through `through`; where that refuses them, the way ends. */
+function pump(from: Tunnel, to: Duplex, through: Through | undefined): void {
+  const { socket } = from
+  const unlessRefused = (work: () => void): void => {
+    try {
+      work()
+    } catch (fault) {
+      if (!(fault instanceof WireError)) throw fault
+      socket.destroy()
+    }
+  }
+  const push = (chunk: Buffer): void =>
+    unlessRefused(() => {
+      const bytes = through ? through.push(chunk) : chunk
+      if (bytes === undefined || to.write(bytes)) return
+      socket.pause()
+      to.once('drain', () => socket.resume())
+    })
+  const end = (): void =>
+    unlessRefused(() => {
+      const rest = through?.end()
+      if (rest) to.end(rest)
+      else to.end()
+    })
+  socket.on('data', push)
+  socket.once('end', end)
+  // Before what may pause it again.
+  socket.resume()
+  if (from.rest.length > 0) push(from.rest)
+  // It may have ended while HTTP was still spoken on it.
+  if (socket.readableEnded) end()
+}
