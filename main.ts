@@ -6,7 +6,7 @@ import { StoreBroker } from './broker/broker.ts'
 import { StoreDirectory } from './broker/directory.ts'
 import { openAuthority } from './certs/authority.ts'
 import { followAuthority } from './certs/following.ts'
-import { type Clock, systemClock } from './core/clock.ts'
+import { type Clock, turnClock } from './core/clock.ts'
 import type { Egress } from './core/egress.ts'
 import { LocumError } from './core/errors.ts'
 import { checkOpenness, type ListenSpec, parseListenAddress, type TlsFiles } from './core/listen.ts'
@@ -81,7 +81,7 @@ export interface Running {
  * and the socket's own error where a port is in use.
  */
 export async function start(config: StartConfig): Promise<Running> {
-  const clock = config.clock ?? systemClock
+  const clock = config.clock ?? turnClock
   const log = config.log ?? (() => {})
   const onfault = (error: unknown) => log(faultLine(error))
   const listen = readListen(config.listen)

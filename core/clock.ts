@@ -4,13 +4,15 @@ export interface Clock {
   now(): number
 }
 
+export const systemClock: Clock = { now: Date.now }
+
 let now = 0
 
 /**
- * The system's, read once in each turn of the event loop: what happens in one turn happens at one time,
- * and a request that asks seven times pays for a seventh of that.
+ * The system's, read once in each turn of the event loop, for the data plane: a request that asks seven
+ * times pays for a seventh of that. Whoever works for long without a turn asks `systemClock`.
  */
-export const systemClock: Clock = {
+export const turnClock: Clock = {
   now() {
     if (now === 0) {
       now = Date.now()
