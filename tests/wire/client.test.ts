@@ -7,26 +7,16 @@ import {
   type BodySink,
   type BodySource,
   type ClientConnection,
-  Fields,
+  type Fields,
   type RequestHead,
   type ResponseHandler,
   type ResponseHead,
   type Tunnel,
   WireError,
 } from '../../proxy/wire/message.ts'
-import { eventually, faultOf, type RawPeer, startRaw } from './kit.ts'
+import { eventually, faultOf, plainHead, type RawPeer, startRaw } from './kit.ts'
 
-const HEAD: RequestHead = {
-  method: 'GET',
-  target: '/',
-  minor: 1,
-  host: 'a',
-  fields: new Fields(),
-  contentLength: undefined,
-  chunked: false,
-  upgrade: undefined,
-  expectContinue: false,
-}
+const HEAD = plainHead()
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
 /** What one request was told. */

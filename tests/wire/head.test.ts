@@ -17,8 +17,8 @@ import {
 } from '../../proxy/wire/h1/head-writer.ts'
 import { nameOf } from '../../proxy/wire/h1/names.ts'
 import { LIMITS, limitsWith } from '../../proxy/wire/limits.ts'
-import { Fields, type RequestHead, type WireError } from '../../proxy/wire/message.ts'
-import { faultOf } from './kit.ts'
+import { Fields, type WireError } from '../../proxy/wire/message.ts'
+import { faultOf, plainHead } from './kit.ts'
 
 function request(text: string) {
   return readRequestHead(text, 0, LIMITS, new Repetition())
@@ -360,32 +360,19 @@ t.test('refuses a head beyond its bytes, however it is cut', async (t) => {
   t.pass('every cut')
 })
 
-const plain = (changes: Partial<RequestHead> = {}): RequestHead => ({
-  method: 'GET',
-  target: '/',
-  minor: 1,
-  host: 'a',
-  fields: new Fields(),
-  contentLength: undefined,
-  chunked: false,
-  upgrade: undefined,
-  expectContinue: false,
-  ...changes,
-})
-
 t.test('writes a request’s head from its model', async (t) => {
   t.equal(
     writeRequestHead(
-      plain({ minor: 0, host: 'a:1', fields: Fields.from([['X-a', '\xe9']]), upgrade: 'websocket' }),
+      plainHead({ minor: 0, host: 'a:1', fields: Fields.from([['X-a', '\xe9']]), upgrade: 'websocket' }),
     ),
     'GET / HTTP/1.1\r\nHost: a:1\r\nX-a: \xe9\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
   )
-  t.match(writeRequestHead(plain({ method: 'PATCH' })), /Content-Length: 0\r\n/)
+  t.match(writeRequestHead(plainHead({ method: 'PATCH' })), /Content-Length: 0\r\n/)
   t.match(
-    writeRequestHead(plain({ contentLength: 7, expectContinue: true })),
+    writeRequestHead(plainHead({ contentLength: 7, expectContinue: true })),
     /\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n$/,
   )
-  t.match(writeRequestHead(plain({ chunked: true })), /\r\nTransfer-Encoding: chunked\r\n\r\n$/)
+  t.match(writeRequestHead(plainHead({ chunked: true })), /\r\nTransfer-Encoding: chunked\r\n\r\n$/)
 })
 
 t.test('writes no head that could be read as another, and shows nothing of it', async (t) => {
@@ -400,12 +387,12 @@ t.test('writes no head that could be read as another, and shows nothing of it', 
   ]
   for (const value of splits) {
     for (const [what, write] of Object.entries({
-      value: () => writeRequestHead(plain({ fields: Fields.from([['X', value]]) })),
-      name: () => writeRequestHead(plain({ fields: Fields.from([[value, 'x']]) })),
-      target: () => writeRequestHead(plain({ target: value })),
-      host: () => writeRequestHead(plain({ host: value })),
-      method: () => writeRequestHead(plain({ method: value })),
-      upgrade: () => writeRequestHead(plain({ upgrade: value })),
+      value: () => writeRequestHead(plainHead({ fields: Fields.from([['X', value]]) })),
+      name: () => writeRequestHead(plainHead({ fields: Fields.from([[value, 'x']]) })),
+      target: () => writeRequestHead(plainHead({ target: value })),
+      host: () => writeRequestHead(plainHead({ host: value })),
+      method: () => writeRequestHead(plainHead({ method: value })),
+      upgrade: () => writeRequestHead(plainHead({ upgrade: value })),
       reason: () =>
         writeResponseHead(
           { status: 200, reason: value, fields: new Fields(), contentLength: 0 },
@@ -424,13 +411,13 @@ t.test('writes no head that could be read as another, and shows nothing of it', 
     }
   }
   for (const head of [
-    plain({ host: undefined }),
-    plain({ target: '' }),
-    plain({ target: '/#x' }),
-    plain({ contentLength: -1 }),
-    plain({ contentLength: 1.5 }),
-    plain({ contentLength: Number.NaN }),
-    plain({ contentLength: 1, chunked: true }),
+    plainHead({ host: undefined }),
+    plainHead({ target: '' }),
+    plainHead({ target: '/#x' }),
+    plainHead({ contentLength: -1 }),
+    plainHead({ contentLength: 1.5 }),
+    plainHead({ contentLength: Number.NaN }),
+    plainHead({ contentLength: 1, chunked: true }),
   ])
     t.equal(
       faultOf(() => writeRequestHead(head)),
@@ -451,7 +438,7 @@ t.test('writes no field that belongs to the framing or the connection', async (t
     'Proxy-Connection',
   ]) {
     t.equal(
-      faultOf(() => writeRequestHead(plain({ fields: Fields.from([[name, '1']]) }))),
+      faultOf(() => writeRequestHead(plainHead({ fields: Fields.from([[name, '1']]) }))),
       'malformed',
       name,
     )
@@ -487,7 +474,7 @@ t.test('reads back every head that it writes', async (t) => {
   fc.assert(
     fc.property(head, (some) => {
       fc.pre(!/^(TRACE|CONNECT|PRI|POST|PUT|PATCH|PLAY|PAUSE|FLUSH|SETUP|RECORD)$/i.test(some.method))
-      const written = plain(some)
+      const written = plainHead(some)
       const { head } = request(writeRequestHead(written))
       t.strictSame({ ...head, fields: pairs(head.fields) }, { ...written, fields: pairs(written.fields) })
     }),
@@ -517,7 +504,7 @@ t.test('keeps to limits that were changed', async (t) => {
 
 t.test('writes fields that repeat as they are, and never those of the head before', (t) => {
   const lines = new LastLines(true)
-  const write = (fields: Fields) => writeRequestHead(plain({ fields }), lines)
+  const write = (fields: Fields) => writeRequestHead(plainHead({ fields }), lines)
   const fields = Fields.from([
     ['X-A', '1'],
     ['X-B', '2'],

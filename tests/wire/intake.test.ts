@@ -11,7 +11,7 @@ import {
   type RequestHead,
   type Tunnel,
 } from '../../proxy/wire/message.ts'
-import { listen, startRelay } from './kit.ts'
+import { listen, plainHead, startRelay } from './kit.ts'
 
 /** Bytes that tell which body they are of, and where in it they stand. */
 function bodyOf(id: number, size: number): Buffer {
@@ -143,17 +143,7 @@ async function connect(t: { teardown(work: () => unknown): void }, port: number)
 
 /** Pushes what is asked for into the sink; resolves at its end. */
 function ask(connection: ClientConnection, target: string, sink: BodySink): Promise<void> {
-  const head: RequestHead = {
-    method: 'GET',
-    target,
-    minor: 1,
-    host: 'a',
-    fields: new Fields(),
-    contentLength: undefined,
-    chunked: false,
-    upgrade: undefined,
-    expectContinue: false,
-  }
+  const head = plainHead({ target })
   return new Promise((resolve, reject) => {
     const { end } = sink
     sink.end = (trailers) => {

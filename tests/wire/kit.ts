@@ -8,6 +8,7 @@ import { LIMITS, type Limits } from '../../proxy/wire/limits.ts'
 import {
   type ClientConnection,
   Fields,
+  type RequestHead,
   type ResponseHead,
   type ServerExchange,
   WireError,
@@ -15,6 +16,22 @@ import {
 
 interface Teardown {
   teardown(work: () => unknown): void
+}
+
+/** The head of `GET / HTTP/1.1` without a body, but for the changes. */
+export function plainHead(changes: Partial<RequestHead> = {}): RequestHead {
+  return {
+    method: 'GET',
+    target: '/',
+    minor: 1,
+    host: 'a',
+    fields: new Fields(),
+    contentLength: undefined,
+    chunked: false,
+    upgrade: undefined,
+    expectContinue: false,
+    ...changes,
+  }
 }
 
 /** A TCP server on a free port that is gone, with its sockets, when the test is. */

@@ -7,7 +7,8 @@ import { connectH1 } from '../../proxy/wire/h1/client.ts'
 import { Intake } from '../../proxy/wire/h1/intake.ts'
 import { Outlet } from '../../proxy/wire/h1/outlet.ts'
 import { LIMITS } from '../../proxy/wire/limits.ts'
-import { type BodySink, Fields } from '../../proxy/wire/message.ts'
+import type { BodySink } from '../../proxy/wire/message.ts'
+import { plainHead } from './kit.ts'
 
 /** A socket that is done with what was written when it is told so, and looks at it only then. */
 class SlowSocket extends Duplex {
@@ -181,19 +182,8 @@ t.test('what waits for a sink without room is not read over', async (t) => {
     end() {},
     abort() {},
   }
-  const head = {
-    method: 'GET',
-    target: '/',
-    minor: 1,
-    host: 'a',
-    fields: new Fields(),
-    contentLength: undefined,
-    chunked: false,
-    upgrade: undefined,
-    expectContinue: false,
-  } as const
   const unexpected = () => t.fail('unexpected')
-  connection.send({ ...head }, undefined, {
+  connection.send(plainHead(), undefined, {
     informational: unexpected,
     response: (_, body) => body.start(sink),
     upgraded: unexpected,
