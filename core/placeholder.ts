@@ -248,11 +248,17 @@ export function fill(
       const name = path.steps[0] as string
       collectSecrets(name, value, sources.auth, collect)
       // As it stands in the request it may be encoded once more on its way back.
-      if (encoded !== written && isSearched(name, written, sources.auth)) collect(encoded)
+      const inside = withoutQuotes(encoded, value)
+      if (inside !== written && isSearched(name, written, sources.auth)) collect(inside)
     }
     text += encoded + template.literals[i + 1]
   }
   return text
+}
+
+/** The quotes around a JSON text are the body's own, and an echo that is masked stays JSON. */
+function withoutQuotes(encoded: string, value: Json): string {
+  return typeof value === 'string' && encoded === JSON.stringify(value) ? encoded.slice(1, -1) : encoded
 }
 
 function isSearched(name: string, written: string, auth: AuthValues): boolean {

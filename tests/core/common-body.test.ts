@@ -131,6 +131,14 @@ t.test('a form has each of the names once, with the value of the connection', as
     t.equal(madeText({ body }, FORM_TYPE, before, { key: 'K&' }), after, before)
 })
 
+t.test('what is searched for is the value alone, so that a masked echo is JSON still', async (t) => {
+  const seen = new Set<string>()
+  const key = 'a "quoted" key'
+  const { bytes } = made({ body: own }, '', '', { key, collect: (value) => seen.add(value) }) as Made
+  t.match(bytes.toString(), '"a \\"quoted\\" key"')
+  t.same([...seen], [key, 'a \\"quoted\\" key'])
+})
+
 t.test('slots beside it are filled, but for what it replaces', async (t) => {
   const connection = { body: own, slots: { json: ['/token', '/tenant', '/deep/*'] } }
   const { bytes, names } = made(
