@@ -3,6 +3,7 @@ import type { Directory } from '../../core/directory.ts'
 import { type Entrance, LocumError } from '../../core/errors.ts'
 import { holdsProxyKey } from '../../core/proxy-key.ts'
 import { baseOf, chooseRoute, noConnection, type Route } from '../../core/route.ts'
+import { isReadAsOne } from '../../core/slots.ts'
 import {
   type Base,
   type Candidate,
@@ -153,6 +154,7 @@ function takeOwnFields(head: RequestHead, caller: Caller): string | undefined {
     else if (isOwnField(name) || name.startsWith('locum_')) {
       // Served as themselves, they would use the wrong person's credential.
       if (name === FOR_HEADER && caller.actor === undefined) refuseActing()
+      if (name !== FOR_HEADER && isReadAsOne(name, [FOR_HEADER])) throw misspelledFor()
       if (name === 'locum-connection') named = fields.values[i]
       fields.removeAt(i)
     } else if (holdsProxyKey(fields.values[i] as string)) throw misplacedKey(`the header \`${name}\``)
@@ -162,6 +164,12 @@ function takeOwnFields(head: RequestHead, caller: Caller): string | undefined {
   if (head.upgrade !== undefined && /\bh2c?\b/i.test(head.upgrade)) head.upgrade = undefined
   fields.delete('http2-settings')
   return named
+}
+
+function misspelledFor(): LocumError {
+  return new LocumError('bad_request', 'For whom the request is stands in a header with an underscore.', {
+    hint: 'Write `Locum-For: user:ID`.',
+  })
 }
 
 /** A key for Locum in what goes on is somebody's mistake, and would be the upstream's gain. */

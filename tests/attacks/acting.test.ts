@@ -37,6 +37,14 @@ for (const entrance of ENTRANCES) {
     },
   )
 
+  t.test(`${entrance}: whoever misspells for whom it is, is not served as themselves`, async (t) => {
+    const before = upstream.requests.length
+    for (const line of ['Locum_For: user:ada', 'LOCUM_FOR: user:ada'])
+      t.equal(code(await ask(line)), 'bad_request', line)
+    t.equal(code(await ask('Locum-For: user:ada', 'locum_for: user:eve')), 'bad_request')
+    t.equal(upstream.requests.length, before)
+  })
+
   t.test(`${entrance}: no other spelling of a user is that user`, async (t) => {
     const before = upstream.requests.length
     for (const id of ['ADA', 'Ada', 'ada.', 'billing', 'admin'])
