@@ -8,6 +8,9 @@ import { type Intake, intakeOf } from './intake.ts'
 import { Outlet } from './outlet.ts'
 import { NOTHING, outliveReset, sendWithoutDelay } from './socket.ts'
 
+/** How most connections end; one for all, since each Error walks the stack. */
+const ENDED = new WireError('closed', 'the peer ended the connection')
+
 /**
  * What both sides do with a socket: read while somebody wants the bytes and never more than one piece
  * beyond, write and notice a peer that does not read, keep two deadlines, and survive whatever breaks.
@@ -203,7 +206,7 @@ export abstract class Connection implements BodyOwner, Timed {
     if (this.gone) return
     // What was read before a proper end still counts.
     if (this.peerEnded && this.fault === undefined && this.held !== undefined) return
-    this.fail(this.fault ?? new WireError('closed', 'the peer ended the connection'))
+    this.fail(this.fault ?? ENDED)
   }
 }
 
