@@ -35,6 +35,42 @@ export function checkCharsetParameter(value: string): void {
   checkCharsetField(decodeName(value))
 }
 
+/** How an answer's text is written: each ASCII character as its byte, as two or four bytes, or who knows. */
+export type Writing = 'plain' | 'wide' | 'hidden'
+
+const NAMED = /charset[ \t]*(\*?)[^=;,]*=[ \t]*["']?([^"';,]*)/gi
+/** Without their punctuation, as programs compare them (UTS #22 §1.4). */
+const WIDE = /^(?:cs|x)?(?:utf(?:16|32)|(?:iso10646)?ucs[24]|unicode(?:big|little|fffe|feff|$))/
+const PLAIN = new RegExp(
+  `^(?:cs|x)?(?:${[
+    '',
+    'none|null|undefined|binary|default',
+    '(?:unicode(?:11|20))?utf8.*|cesu8|(?:us)?ascii|ansi.*|iso646us',
+    'iso(?:ir)?8859.*|l(?:atin)?[0-9]{1,2}|koi8.*|tis620|viscii',
+    // Of IBM's numbers the others are EBCDIC.
+    '(?:windows|win|cp|ibm|ms|dos)(?:125[0-8]|437|720|737|775|85[0-8]|86[0-69]|874|932|936|949|950|65001)c?',
+    'windows31j|mskanji|s(?:hift)?jis(?:2004|x0213)?|euc.*|iso2022jp.*|gb(?:k|2312|18030).*|big5.*|ksc?5601.*|uhc',
+    'mac(?:intosh|roman|cyrillic|ce|centraleurope|greek|turkish)?',
+  ].join('|')})$`,
+)
+
+/** As the Content-Type says, however its parameters are read; of several the worst. */
+export function writingOf({ names, values }: HeadFields): Writing {
+  let writing: Writing = 'plain'
+  for (let i = 0; i < names.length; i++) {
+    if (names[i] !== 'content-type') continue
+    const value = values[i] as string
+    if (!/charset/i.test(value)) continue
+    for (const [, extended, name = ''] of value.replaceAll('\\', '').matchAll(NAMED)) {
+      const bare = name.toLowerCase().replace(/[^a-z0-9]/g, '')
+      if (extended !== '') return 'hidden'
+      if (WIDE.test(bare)) writing = 'wide'
+      else if (!PLAIN.test(bare)) return 'hidden'
+    }
+  }
+  return writing
+}
+
 function hidden(): LocumError {
   return new LocumError(
     'bad_request',

@@ -1,4 +1,4 @@
-import { formsOf } from './secret-forms.ts'
+import { formsOf, wideFormsOf } from './secret-forms.ts'
 
 /**
  * Finds secrets in bytes, whole or across cuts. The search is Wu and Manber's ("A fast algorithm for
@@ -29,15 +29,18 @@ export class Needles {
   readonly #byEnd = new Map<number, Forms>()
   /** By the first byte. */
   readonly #byStart: (Forms | undefined)[]
+  readonly #secrets: readonly string[]
+  #wide: Needles | undefined
 
   /** Undefined where nothing of these secrets can be searched for. */
   static of(secrets: Iterable<string>): Needles | undefined {
-    const forms = new Map<string, Buffer>()
-    for (const secret of secrets) for (const form of formsOf(secret)) forms.set(form.toString('latin1'), form)
-    return forms.size === 0 ? undefined : new Needles([...forms.values()])
+    const all = [...secrets]
+    const forms = distinct(all.flatMap(formsOf))
+    return forms.length === 0 ? undefined : new Needles(forms, all)
   }
 
-  private constructor(forms: Forms) {
+  private constructor(forms: Forms, secrets: readonly string[]) {
+    this.#secrets = secrets
     // Longest first, so that the longest at one place is the one that is masked.
     const sorted = [...forms].sort((a, b) => b.length - a.length)
     this.longest = (sorted[0] as Buffer).length
@@ -58,6 +61,16 @@ export class Needles {
       const first = form[0] as number
       this.#byStart[first] = [...(this.#byStart[first] ?? []), form]
     }
+  }
+
+  /** For text in UTF-16 or UTF-32: with every form in those, beside the others. */
+  get wide(): Needles {
+    const secrets = this.#secrets
+    this.#wide ??= new Needles(
+      distinct(secrets.flatMap((secret) => [...formsOf(secret), ...wideFormsOf(secret)])),
+      secrets,
+    )
+    return this.#wide
   }
 
   /** Whether latin1 text may hold a form; false is certain. */
@@ -120,6 +133,10 @@ export class Needles {
     }
     return 0
   }
+}
+
+function distinct(forms: Forms): Forms {
+  return [...new Map(forms.map((form) => [form.toString('latin1'), form])).values()]
 }
 
 /** 16 bits of three bytes; the low bits tell texts apart best. */

@@ -38,21 +38,62 @@ const ESCAPED: readonly RegExp[] = [
 const BEYOND_ASCII = /[\u0080-\uffff]/
 
 /**
- * Every form in which a secret is searched for: as it stands, base64 and base64url at each of the
- * three offsets, hex, percent-encoding, JSON escapes. Each at least 8 bytes long; none where the
+ * Every form in which a secret is searched for: as it stands, in UTF-16 too, base64 and base64url at each
+ * of the three offsets, hex, percent-encoding, JSON escapes. Each at least 8 bytes long; none where the
  * secret is shorter.
  */
 export function formsOf(secret: string): Buffer[] {
   const raw = Buffer.from(secret, 'utf8')
   if (raw.length < SHORTEST_SECRET) return []
+  const forms = textForms(secret, raw)
+  for (const wide of utf16Of(secret)) forms.add(wide.toString('latin1'))
+  return buffersOf(forms)
+}
+
+/** Every form but those, as text in UTF-16 and UTF-32 has them, in either order of bytes. */
+export function wideFormsOf(secret: string): Buffer[] {
+  const raw = Buffer.from(secret, 'utf8')
+  if (raw.length < SHORTEST_SECRET) return []
+  return buffersOf(textForms(secret, raw)).flatMap((form) => {
+    const text = form.toString('utf8')
+    return [...utf16Of(text), ...utf32Of(text)]
+  })
+}
+
+/** As latin1. */
+function textForms(secret: string, raw: Buffer): Set<string> {
   const forms = new Set<string>()
   addForms(forms, secret, raw)
   // Many programs read the bytes of a head as Latin-1, and write what they read as UTF-8.
   const misread = raw.toString('latin1')
   if (misread !== secret) addForms(forms, misread, Buffer.from(misread, 'utf8'))
+  return forms
+}
+
+function buffersOf(forms: Set<string>): Buffer[] {
   return [...forms]
     .filter((form) => form.length >= SHORTEST_SECRET)
     .map((form) => Buffer.from(form, 'latin1'))
+}
+
+function utf16Of(text: string): Buffer[] {
+  const little = Buffer.from(text, 'utf16le')
+  return [trimmed(little), trimmed(Buffer.from(little).swap16())]
+}
+
+function utf32Of(text: string): Buffer[] {
+  const points = [...text].map((char) => char.codePointAt(0) as number)
+  const little = Buffer.alloc(4 * points.length)
+  for (const [i, point] of points.entries()) little.writeUInt32LE(point, 4 * i)
+  return [trimmed(little), trimmed(Buffer.from(little).swap32())]
+}
+
+/** Without the zeros at its ends: of ASCII both orders are then one, and a message that ends in one does not wait. */
+function trimmed(bytes: Buffer): Buffer {
+  let [from, to] = [0, bytes.length]
+  while (bytes[from] === 0) from++
+  while (bytes[to - 1] === 0) to--
+  return bytes.subarray(from, to)
 }
 
 /** Adds the forms of a text, `raw` in UTF-8, as latin1. */

@@ -1,3 +1,5 @@
+import { writingOf } from '../../core/charset.ts'
+import { LocumError } from '../../core/errors.ts'
 import type { Needles } from '../../core/redact.ts'
 import type { BodySink, ResponseHead } from '../wire/message.ts'
 import { CodedReply } from './coded-reply.ts'
@@ -19,14 +21,23 @@ export function unsearchedBy(head: ResponseHead): Unsearched | undefined {
 
 /**
  * A sink that searches the body behind this head, and sends both on. Throws upstream_invalid, before
- * anything is sent, for a body that is coded so that it cannot be searched.
+ * anything is sent, for a body that is coded or written so that it cannot be searched.
  */
 export function searchedReply(
-  needles: Needles,
+  usual: Needles,
   head: ResponseHead,
   block: boolean,
   to: ReplyTarget,
 ): SearchedReply {
+  const writing = writingOf(head.fields)
+  if (writing === 'hidden') {
+    throw new LocumError(
+      'upstream_invalid',
+      'The upstream wrote its answer in a character set that cannot be searched for secrets.',
+      { hint: 'Ask for it in UTF-8.' },
+    )
+  }
+  const needles = writing === 'wide' ? usual.wide : usual
   const codings = codingsOf(head)
   if (codings.length > 0) {
     const stream = isEventStream(head.fields)
