@@ -232,6 +232,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       base: this.#base,
       target: this.#x.head.target,
       host: this.#clientHost,
+      secure: this.#x.session.secure,
       origin: this.#origin,
     })
   }

@@ -1,6 +1,6 @@
 import { LocumError } from '../core/errors.ts'
 import type { Route } from '../core/route.ts'
-import type { Base } from '../core/target.ts'
+import { type Asked, rewriteLinks, rewriteLocation } from './gateway-links.ts'
 import { Fields, type RequestHead, type ResponseHead } from './wire/message.ts'
 
 /** How long a browser may remember a preflight, s. */
@@ -83,28 +83,22 @@ export function stripBrowserFields(fields: Fields): void {
 }
 
 /** What a response at the gateway answers. */
-export interface Answered {
-  /** The connection's. */
-  readonly name: string
-  readonly base: Base
-  /** What the upstream was asked for: path and query. */
-  readonly target: string
-  /** The Host by which the client knows the gateway. */
-  readonly host: string | undefined
+export interface Answered extends Asked {
   /** The listed origin of a browser's request. */
   readonly origin: string | undefined
 }
 
 /**
  * Makes an upstream's response, interim or final, one of the gateway: its own CORS, cookies and
- * origin-wide orders go, its Location stays within the connection; a redirect that does not becomes
- * `Locum-Location`, so that nobody follows it with their key.
+ * origin-wide orders go, its Location and its links stay within the connection; a redirect that does not
+ * becomes `Locum-Location`, a link `Locum-Link`, so that nobody follows it with their key.
  */
 export function rewriteResponse({ status, fields }: ResponseHead, answered: Answered): void {
   const { origin } = answered
   for (let i = fields.names.length - 1; i >= 0; i--) {
     const field = fields.names[i] as string
     if (UPSTREAM_FIELDS.includes(field) || /^(?:access-control|locum)-/.test(field)) fields.removeAt(i)
+    else if (field === 'link') rewriteLinks(fields, i, answered)
     else if (field === 'location' || field === 'content-location') {
       const location = rewriteLocation(fields.values[i] as string, answered)
       if (location === undefined) fields.removeAt(i)
@@ -125,39 +119,3 @@ export function rewriteResponse({ status, fields }: ResponseHead, answered: Answ
  * and take `Locum-Authorization` along to wherever the upstream said.
  */
 const ELSEWHERE = 'Locum-Location'
-
-const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\/\//i
-const BEYOND_ASCII = /[^\0-\x7f]/g
-
-/**
- * A location under the base becomes one under `/c/NAME/`; any other is one in full, and none where it
- * is the gateway's own. It is read as a browser reads it (URL Standard §4.4), dots and backslashes
- * included: whoever follows it to the gateway brings their key, and the upstream of one connection
- * must not choose what is asked of another.
- */
-export function rewriteLocation(
-  location: string,
-  { name, base, target, host }: Omit<Answered, 'origin'>,
-): string | undefined {
-  const { text } = base.candidate
-  // Fields are bytes; the parser would take each for a character of its own.
-  const bytes = location.replace(BEYOND_ASCII, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`)
-  const from = new URL(text + target)
-  if (!URL.canParse(bytes, from.href)) return location
-  const url = new URL(bytes, from)
-  const prefix = new URL(`${text}${base.prefix}/`).pathname
-  if (url.origin === from.origin && `${url.pathname}/`.startsWith(prefix))
-    return `/c/${name}/${url.pathname.slice(prefix.length)}${url.search}${url.hash}`
-  if (isGateway(url, host)) return undefined
-  return ABSOLUTE.test(location) ? location : url.href
-}
-
-function isGateway(url: URL, host: string | undefined): boolean {
-  const own = host !== undefined && URL.canParse(`http://${host}`) ? new URL(`http://${host}`) : undefined
-  if (!own) return false
-  return url.host === own.host || (url.port === own.port && isLoopback(url) && isLoopback(own))
-}
-
-function isLoopback({ hostname }: URL): boolean {
-  return /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)
-}

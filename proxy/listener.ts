@@ -100,7 +100,9 @@ export class ProxyListener {
     let bound: Bound | undefined
     const accept = (socket: Socket, certificate?: ShownCertificate) => {
       const local = bound !== undefined && isLocalConnection(bound, socket)
-      this.#serve(socket, { local, gatewayOnly, certificate, tunnel: undefined, shown: undefined }, undefined)
+      const secure = tls !== undefined
+      const session = { local, gatewayOnly, secure, certificate, tunnel: undefined, shown: undefined }
+      this.#serve(socket, session, undefined)
     }
     const server = tls
       ? createTlsServer({ ...tls.options, ...SOCKETS }, (socket) => accept(socket, certificateOf(socket)))

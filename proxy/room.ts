@@ -42,6 +42,8 @@ export interface Session {
   readonly local: boolean
   /** It came to an address that is for the gateway alone. */
   readonly gatewayOnly: boolean
+  /** It speaks TLS with Locum itself. */
+  readonly secure: boolean
   /** What the client showed in the TLS handshake with Locum itself. */
   readonly certificate: ShownCertificate | undefined
   /** Set inside a CONNECT tunnel. */

@@ -33,6 +33,7 @@ export function openTunnel(
   const session = (more: Pick<TunnelSession, 'secure' | 'misnamed'>): Session => ({
     local: x.local,
     gatewayOnly: false,
+    secure: false,
     certificate: undefined,
     tunnel: { target: x.target, opener: x.caller, ...more },
     shown: undefined,

@@ -1,7 +1,7 @@
 import { Octokit } from 'octokit'
 import { takeEach } from './steps.mjs'
 
-const { BASE, GATEWAY_KEY, ORIGIN } = process.env
+const { BASE, GATEWAY_KEY } = process.env
 
 const octokit = new Octokit({
   auth: '<<$Auth.API_Key>>',
@@ -10,9 +10,7 @@ const octokit = new Octokit({
   throttle: { enabled: false },
 })
 if (GATEWAY_KEY) {
-  // The next page is told in full, past the gateway. The key goes to the gateway alone.
   octokit.hook.before('request', (options) => {
-    options.url = options.url.replace(ORIGIN, '')
     options.headers['locum-authorization'] = `Bearer ${GATEWAY_KEY}`
   })
 }
