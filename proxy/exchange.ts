@@ -193,6 +193,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
         this.#renew()
         return
       }
+      this.#draft?.release()
       this.relay(head, body)
     } catch (error) {
       body.discard()

@@ -75,14 +75,28 @@ function tooLarge(): LocumError {
   )
 }
 
-/** Bytes as a body that can be sent again. */
-export function bodyOf(bytes: Buffer, trailers: Fields | undefined): BodySource {
-  return {
-    empty: false,
-    start(sink) {
-      if (bytes.length > 0) sink.write(bytes)
-      sink.end(trailers)
-    },
-    discard() {},
+/** A body that can be sent again, until it is let go. */
+export class KeptBody implements BodySource {
+  readonly empty = false
+  #bytes: Buffer
+  readonly #trailers: Fields | undefined
+
+  constructor(bytes: Buffer, trailers: Fields | undefined) {
+    this.#bytes = bytes
+    this.#trailers = trailers
+  }
+
+  start(sink: BodySink): void {
+    if (this.#bytes.length > 0) sink.write(this.#bytes)
+    sink.end(this.#trailers)
+  }
+
+  discard(): void {}
+
+  /** It was answered: whoever still holds it holds no bytes. */
+  release(): void {
+    this.#bytes = NOTHING
   }
 }
+
+const NOTHING = Buffer.alloc(0)

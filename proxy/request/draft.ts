@@ -17,7 +17,7 @@ import { findInTarget, type TargetUse } from '../../core/target-slots.ts'
 import type { Caller } from '../../core/words.ts'
 import type { Session } from '../room.ts'
 import type { BodySource, Fields, ServerExchange } from '../wire/message.ts'
-import { BodyReading, bodyOf, type WholeBody } from './body.ts'
+import { BodyReading, KeptBody, type WholeBody } from './body.ts'
 import { fillRest } from './filling.ts'
 import { completeHead, type Injection, inject, injectionFor } from './injection.ts'
 import { checkTrailers, guardTrailers, leaveOut } from './trailers.ts'
@@ -50,6 +50,7 @@ export class Draft {
   #original: Fields | undefined
   #injection: Injection | undefined
   #bytes: Buffer | undefined
+  #kept: KeptBody | undefined
 
   /**
    * Finds the placeholders in target and fields. `path`: with its query, as it goes upstream. Throws
@@ -105,6 +106,14 @@ export class Draft {
   /** Nobody waits for the body any longer. */
   cancel(): void {
     this.#reading?.cancel()
+  }
+
+  /** It was answered, and is not sent again: an answer may go on for hours. */
+  release(): void {
+    this.#kept?.release()
+    this.#whole = undefined
+    this.#body = undefined
+    this.#bytes = undefined
   }
 
   get drawsOnAuth(): boolean {
@@ -186,7 +195,8 @@ export class Draft {
     if (this.#whole) {
       const { trailers } = this.#whole
       if (trailers) leaveOut(trailers, set)
-      return bodyOf(this.#bytes ?? EMPTY, trailers)
+      this.#kept = new KeptBody(this.#bytes ?? EMPTY, trailers)
+      return this.#kept
     }
     return head.chunked ? guardTrailers(body, set, this.#route.slots.standIns, found) : body
   }
