@@ -54,9 +54,10 @@ export class CodedReply implements BodySink {
   /** Until it is sent. */
   #head: ResponseHead | undefined
   #decoding: Decoding
-  /** What is unpacked, and the bytes themselves: a name in a gzip header is text too. */
+  /** What is unpacked, and the bytes themselves: a name in a gzip header is text too. So it is between two codings. */
   readonly #search: StreamMask
   readonly #raw: StreamMask
+  readonly #between: readonly StreamMask[]
   /** Bytes that came, were given to be decoded, and went on; and those that were unpacked. */
   #came = 0
   #given = 0
@@ -99,6 +100,7 @@ export class CodedReply implements BodySink {
     this.#limits = limits
     this.#search = new StreamMask(x.needles)
     this.#raw = new StreamMask(x.needles)
+    this.#between = x.codings.slice(1).map(() => new StreamMask(x.needles))
     this.#decoding = new Decoding(x.codings, this, limits)
     if (x.stream && !x.block) this.#begin()
     if (this.#holding) this.#wait(limits.heldMs)
@@ -142,6 +144,11 @@ export class CodedReply implements BodySink {
     this.#unpacked += piece.length
     this.#search.pass(piece, NOWHERE)
     return true
+  }
+
+  between(place: number, piece: Buffer): void {
+    // A copy, since it is not unpacked yet.
+    this.#between[place]?.pass(Buffer.from(piece), NOWHERE)
   }
 
   whole(bytes: number): void {
@@ -197,9 +204,10 @@ export class CodedReply implements BodySink {
   /** A small whole body without an echo; false where it has to be looked at in more detail. */
   #passAtOnce(): boolean {
     const { atOnce, unpackedAtOnce } = this.#limits
-    if (this.#came > atOnce || this.#raw.hits > 0 || this.#raw.open > 0) return false
+    const [coding, ...more] = this.#codings as [Coding, ...Coding[]]
+    if (more.length > 0 || this.#came > atOnce || this.#raw.hits > 0 || this.#raw.open > 0) return false
     const bytes = Buffer.concat(this.#queue)
-    const plain = unpackAtOnce(this.#codings, bytes, unpackedAtOnce)
+    const plain = unpackAtOnce(coding, bytes, unpackedAtOnce)
     if (plain === undefined || this.#needles.find(plain) !== undefined) return false
     this.#waiting.push(bytes)
     this.#given = bytes.length
@@ -238,7 +246,8 @@ export class CodedReply implements BodySink {
 
   /** True where that was the end of it. */
   #lookForEchoes(): boolean {
-    if (this.#echoes || this.#search.hits + this.#raw.hits === 0) return false
+    const found = this.#search.hits + this.#raw.hits > 0 || this.#between.some(({ hits }) => hits > 0)
+    if (this.#echoes || !found) return false
     if (this.#block || !this.#holding) {
       this.#fail(echoed())
       return true
@@ -256,7 +265,7 @@ export class CodedReply implements BodySink {
 
   /** What was searched, as far as nothing in it could begin a form. */
   #passOn(): void {
-    if (this.#holding || this.#echoes) return
+    if (this.#holding || this.#echoes || this.#between.some(({ open }) => open >= TELLING)) return
     const unpacked = this.#unpacked - this.#search.open
     const bytes = this.#raw.open < TELLING ? this.#came : this.#came - this.#raw.open
     let far = this.#gone
@@ -296,6 +305,7 @@ export class CodedReply implements BodySink {
     this.#decoding.end(() => {
       this.#search.end()
       this.#raw.end()
+      for (const between of this.#between) between.end()
       if (this.#over || this.#lookForEchoes()) return
       if (this.#echoes) this.#sendUnpacked()
       else this.#complete()
@@ -329,6 +339,7 @@ export class CodedReply implements BodySink {
           this.#to.ondrain = () => this.#decoding.resume()
           return false
         },
+        between() {},
         whole() {},
         invalid: (detail) => this.invalid(detail),
       },

@@ -30,6 +30,8 @@ const PIECE = 32 * 1024
 export interface DecodingOwner {
   /** The piece is the owner's. False: no more until `resume`. */
   decoded(piece: Buffer): boolean
+  /** What the coding at that place, from the outside, was taken off of and the next is not. The decoding's own. */
+  between(place: number, piece: Buffer): void
   /** Everything that the first `bytes` of the body say was given out. */
   whole(bytes: number): void
   /** In words without a byte of the data. Nothing follows. */
@@ -49,7 +51,8 @@ export class Decoding {
   constructor(codings: readonly Coding[], owner: DecodingOwner, limits: DecodingLimits = DECODING_LIMITS) {
     this.#owner = owner
     this.#limits = limits
-    for (const coding of codings) this.#stages.unshift(new Stage(coding, this, this.#stages[0]))
+    for (const [i, coding] of codings.entries())
+      this.#stages.unshift(new Stage(coding, codings.length - 1 - i, this, this.#stages[0]))
   }
 
   /** One at a time. The bytes are read until `done`, which never comes once they were `invalid`. */
@@ -94,6 +97,10 @@ export class Decoding {
     return false
   }
 
+  show(place: number, piece: Buffer): void {
+    this.#owner.between(place, piece)
+  }
+
   give(piece: Buffer): boolean {
     return this.#owner.decoded(piece)
   }
@@ -112,6 +119,8 @@ const nothing = (): void => {}
 /** One coding. */
 class Stage {
   readonly #coding: Coding
+  /** From the outside. */
+  readonly #place: number
   readonly #decoding: Decoding
   readonly #next: Stage | undefined
   readonly #frames: ZstdFrames | undefined
@@ -127,8 +136,9 @@ class Stage {
   #idle = true
   #underWay = 0
 
-  constructor(coding: Coding, decoding: Decoding, next: Stage | undefined) {
+  constructor(coding: Coding, place: number, decoding: Decoding, next: Stage | undefined) {
     this.#coding = coding
+    this.#place = place
     this.#decoding = decoding
     this.#next = next
     this.#frames = coding === 'zstd' ? new ZstdFrames() : undefined
@@ -240,6 +250,7 @@ class Stage {
       this.#settle()
       return
     }
+    this.#decoding.show(this.#place, piece)
     this.#underWay++
     this.#decoder?.pause()
     this.#next.write(piece, () => {

@@ -28,17 +28,7 @@ const UNPACK: Readonly<Record<Exclude<Coding, 'deflate'>, Unpack>> = {
  * A small whole body, unpacked here and now: a tenth of what it takes to have it done beside the event loop.
  * Undefined where that is not as simple as that: too much, damaged, more than one frame.
  */
-export function unpackAtOnce(codings: readonly Coding[], bytes: Buffer, most: number): Buffer | undefined {
-  let plain = bytes
-  for (let i = codings.length - 1; i >= 0; i--) {
-    const next = unpack(codings[i] as Coding, plain, most)
-    if (next === undefined) return undefined
-    plain = next
-  }
-  return plain
-}
-
-function unpack(coding: Coding, bytes: Buffer, most: number): Buffer | undefined {
+export function unpackAtOnce(coding: Coding, bytes: Buffer, most: number): Buffer | undefined {
   // Node before 24 takes the beginning of a frame for all of it.
   if (coding === 'zstd' && !isFrame(bytes)) return undefined
   const call = coding === 'deflate' ? (isZlib(bytes) ? inflateSync : inflateRawSync) : UNPACK[coding]
