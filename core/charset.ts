@@ -35,12 +35,12 @@ export function checkCharsetParameter(value: string): void {
   checkCharsetField(decodeName(value))
 }
 
-/** How an answer's text is written: each ASCII character as its byte, as two or four bytes, or who knows. */
+/** How an answer's text is written: each ASCII character as its byte, as two bytes, or who knows. */
 export type Writing = 'plain' | 'wide' | 'hidden'
 
 const NAMED = /charset[ \t]*(\*?)[^=;,]*=[ \t]*["']?([^"';,]*)/gi
 /** Without their punctuation, as programs compare them (UTS #22 §1.4). */
-const WIDE = /^(?:cs|x)?(?:utf(?:16|32)|(?:iso10646)?ucs[24]|unicode(?:big|little|fffe|feff|$))/
+const WIDE = /^(?:cs|x)?(?:utf16|(?:iso10646)?ucs2|unicode(?:big|little|fffe|feff|$))/
 const PLAIN = new RegExp(
   `^(?:cs|x)?(?:${[
     '',

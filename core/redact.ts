@@ -63,7 +63,7 @@ export class Needles {
     }
   }
 
-  /** For text in UTF-16 or UTF-32: with every form in those, beside the others. */
+  /** For text in UTF-16: with every form in that, beside the others. */
   get wide(): Needles {
     const secrets = this.#secrets
     this.#wide ??= new Needles(

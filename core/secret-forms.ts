@@ -50,14 +50,11 @@ export function formsOf(secret: string): Buffer[] {
   return buffersOf(forms)
 }
 
-/** Every form but those, as text in UTF-16 and UTF-32 has them, in either order of bytes. */
+/** Every form as text in UTF-16 has it, in either order of bytes. */
 export function wideFormsOf(secret: string): Buffer[] {
   const raw = Buffer.from(secret, 'utf8')
   if (raw.length < SHORTEST_SECRET) return []
-  return buffersOf(textForms(secret, raw)).flatMap((form) => {
-    const text = form.toString('utf8')
-    return [...utf16Of(text), ...utf32Of(text)]
-  })
+  return buffersOf(textForms(secret, raw)).flatMap((form) => utf16Of(form.toString('utf8')))
 }
 
 /** As latin1. */
@@ -79,13 +76,6 @@ function buffersOf(forms: Set<string>): Buffer[] {
 function utf16Of(text: string): Buffer[] {
   const little = Buffer.from(text, 'utf16le')
   return [trimmed(little), trimmed(Buffer.from(little).swap16())]
-}
-
-function utf32Of(text: string): Buffer[] {
-  const points = [...text].map((char) => char.codePointAt(0) as number)
-  const little = Buffer.alloc(4 * points.length)
-  for (const [i, point] of points.entries()) little.writeUInt32LE(point, 4 * i)
-  return [trimmed(little), trimmed(Buffer.from(little).swap32())]
 }
 
 /** Without the zeros at its ends: of ASCII both orders are then one, and a message that ends in one does not wait. */
