@@ -19,7 +19,7 @@ const KEPT: readonly RegExp[] = [
   /[!$-&(-;=?-~]/,
   /[!$-;=@-[\]_a-z|~]/,
 ]
-/** Text that everybody leaves as it is in an URL and in JSON. */
+/** Text that everybody leaves as it is in an URL, in JSON and in HTML. */
 const PLAIN = /^[A-Za-z0-9_.-]*$/
 
 /** What JSON writers escape as `\u` and four hex digits beside what they must. */
@@ -35,11 +35,50 @@ const ESCAPED: readonly RegExp[] = [
   // System.Text.Json
   /[<>&'"+`\u007f]/,
 ]
+/** How writers of HTML and XML escape what they do beside `&`, `<` and `>`. */
+const ENTITIES_BESIDE: readonly Readonly<Record<string, string>>[] = [
+  // Text, by the DOM and libxml2
+  {},
+  // PHP without ENT_QUOTES, libxml2's attributes
+  { '"': '&quot;' },
+  // Rails, lodash, Spring, Apache httpd; PHP until 8.1; XML's own name
+  { '"': '&quot;', "'": '&#39;' },
+  { '"': '&quot;', "'": '&#039;' },
+  { '"': '&quot;', "'": '&apos;' },
+  // Python, Django
+  { '"': '&quot;', "'": '&#x27;' },
+  // Go's encoding/xml and html, Jinja
+  { '"': '&#34;', "'": '&#39;' },
+  // Go's templates
+  { '"': '&#34;', "'": '&#39;', '+': '&#43;' },
+  // ASP.NET
+  { '"': '&quot;', "'": '&#x27;', '+': '&#x2B;' },
+  // OWASP; Mustache, Handlebars
+  { '"': '&quot;', "'": '&#x27;', '/': '&#x2F;' },
+  { '"': '&quot;', "'": '&#39;', '/': '&#x2F;', '`': '&#x60;', '=': '&#x3D;' },
+  { '"': '&quot;', "'": '&#x27;', '`': '&#x60;', '=': '&#x3D;' },
+]
+/** How base64's characters that are not plain are written: as they are, in percent, in JSON, in HTML. */
+const BASE64_WRITTEN: readonly (readonly [plus: string, slash: string])[] = [
+  ['+', '/'],
+  ['%2B', '%2F'],
+  ['%2b', '%2f'],
+  ['%2B', '/'],
+  ['%2b', '/'],
+  ['+', '%2F'],
+  ['+', '%2f'],
+  ['+', '\\/'],
+  ['\\u002B', '/'],
+  ['\\u002b', '/'],
+  ['&#43;', '/'],
+  ['&#x2B;', '/'],
+  ['+', '&#x2F;'],
+]
 const BEYOND_ASCII = /[\u0080-\uffff]/
 
 /**
  * Every form in which a secret is searched for: as it stands, in UTF-16 too, base64 and base64url at each
- * of the three offsets, hex, percent-encoding, JSON escapes. Each at least 8 bytes long; none where the
+ * of the three offsets, hex, percent-encoding, JSON escapes, entities of HTML. Each at least 8 bytes long; none where the
  * secret is shorter.
  */
 export function formsOf(secret: string): Buffer[] {
@@ -91,7 +130,8 @@ function addForms(forms: Set<string>, text: string, raw: Buffer): void {
   forms.add(raw.toString('latin1'))
   for (let offset = 0; offset < 3; offset++) {
     const coded = base64Core(raw, offset)
-    forms.add(coded).add(coded.replaceAll('-', '+').replaceAll('_', '/'))
+    forms.add(coded)
+    for (const [plus, slash] of BASE64_WRITTEN) forms.add(coded.replaceAll('-', plus).replaceAll('_', slash))
   }
   const hex = raw.toString('hex')
   const everyByte = hex.replace(/../g, '%$&')
@@ -102,7 +142,8 @@ function addForms(forms: Set<string>, text: string, raw: Buffer): void {
     const lower = coded.replace(/%../g, (code) => code.toLowerCase())
     for (const one of [coded, lower]) forms.add(one).add(one.replaceAll('%20', '+'))
   }
-  for (const one of jsonTexts(text)) forms.add(Buffer.from(one, 'utf8').toString('latin1'))
+  for (const one of [...jsonTexts(text), ...entityTexts(text)])
+    forms.add(Buffer.from(one, 'utf8').toString('latin1'))
 }
 
 /** The base64url characters that these bytes alone decide, `offset` bytes behind a multiple of three. */
@@ -120,6 +161,11 @@ function percentText(raw: Buffer, kept: RegExp): string {
     text += kept.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
   }
   return text
+}
+
+function entityTexts(text: string): string[] {
+  const safe = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+  return ENTITIES_BESIDE.map((entities) => safe.replace(/["'`+/=]/g, (char) => entities[char] ?? char))
 }
 
 function jsonTexts(text: string): Set<string> {

@@ -52,6 +52,45 @@ function echo(name: string, text: string | Buffer): Echo {
   }
 }
 
+/** As people's escape functions have it, from their sources. */
+function htmlOf(secret: string): Record<string, string> {
+  const text = secret.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+  const double = text.replaceAll('"', '&quot;')
+  return {
+    'DOM text': text,
+    'DOM attributes': double,
+    Rails: double.replaceAll("'", '&#39;'),
+    PHP: double.replaceAll("'", '&#039;'),
+    XML: double.replaceAll("'", '&apos;'),
+    Python: double.replaceAll("'", '&#x27;'),
+    Jinja: text.replaceAll('"', '&#34;').replaceAll("'", '&#39;'),
+    'Go templates': text.replaceAll('"', '&#34;').replaceAll("'", '&#39;').replaceAll('+', '&#43;'),
+    'ASP.NET': double.replaceAll("'", '&#x27;').replaceAll('+', '&#x2B;'),
+    OWASP: double.replaceAll("'", '&#x27;').replaceAll('/', '&#x2F;'),
+    Mustache: double
+      .replaceAll("'", '&#39;')
+      .replaceAll('/', '&#x2F;')
+      .replaceAll('`', '&#x60;')
+      .replaceAll('=', '&#x3D;'),
+    Handlebars: double.replaceAll("'", '&#x27;').replaceAll('`', '&#x60;').replaceAll('=', '&#x3D;'),
+  }
+}
+
+/** What base64 goes through on its way into a page or a log. */
+const WRITERS: Record<string, (text: string) => string> = {
+  itself: String,
+  encodeURIComponent,
+  'encodeURIComponent, lower case': (text) =>
+    encodeURIComponent(text).replace(/%../g, (code) => code.toLowerCase()),
+  "Python's quote": (text) => text.replaceAll('+', '%2B').replaceAll('=', '%3D'),
+  "Go's PathEscape": (text) => text.replaceAll('/', '%2F'),
+  "PHP's JSON": (text) => text.replaceAll('/', '\\/'),
+  'System.Text.Json': (text) => text.replaceAll('+', '\\u002B'),
+  'Go templates': (text) => text.replaceAll('+', '&#43;'),
+  'ASP.NET': (text) => text.replaceAll('+', '&#x2B;'),
+  Mustache: (text) => text.replaceAll('/', '&#x2F;').replaceAll('=', '&#x3D;'),
+}
+
 /** Written with other tools than the code's own. */
 function echoes(secret: string): Echo[] {
   const raw = Buffer.from(secret)
@@ -90,6 +129,7 @@ function echoes(secret: string): Echo[] {
     echo('JSON in ASCII', ascii),
     echo('JSON in ASCII, upper case', upper(ascii)),
     echo('JSON safe for HTML', html),
+    ...Object.entries(htmlOf(secret)).map(([writer, text]) => echo(`HTML by ${writer}`, text)),
     echo('read as Latin-1', raw.toString('latin1')),
     echo('read as Latin-1, in JSON', JSON.stringify(raw.toString('latin1')).slice(1, -1)),
   ]
@@ -98,9 +138,14 @@ function echoes(secret: string): Echo[] {
       const text = Buffer.concat([Buffer.from('~}{'.slice(0, offset)), raw, Buffer.from('~}{~')]).toString(
         coding,
       )
-      const one = echo(`${coding} at ${offset}`, text)
-      const from = one.from + Math.ceil((offset * 8) / 6)
-      list.push({ ...one, from, to: one.from + Math.floor(((offset + raw.length) * 8) / 6) })
+      const from = Math.ceil((offset * 8) / 6)
+      const to = Math.floor(((offset + raw.length) * 8) / 6)
+      for (const [writer, write] of Object.entries(coding === 'base64' ? WRITERS : { itself: String })) {
+        const [before, core] = [write(text.slice(0, from)), write(text.slice(from, to))]
+        const one = echo(`${coding} at ${offset} by ${writer}`, before + core + write(text.slice(to)))
+        const begin = one.from + before.length
+        list.push({ ...one, from: begin, to: begin + core.length })
+      }
     }
   }
   return list
@@ -226,7 +271,7 @@ t.test('without a hit the very bytes pass, uncopied', async (t) => {
   for (const length of [1, 7, 8, 100, 65_536]) {
     const chunk = randomBytes(length)
     // The last byte may not begin a form, or it would wait.
-    chunk[length - 1] = 0
+    chunk[length - 1] = 1
     const before = Buffer.from(chunk)
     t.equal(mask.push(chunk), chunk, String(length))
     t.ok(chunk.equals(before))
