@@ -20,6 +20,14 @@ const UPSTREAM_FIELDS = [
   'report-to',
   'accept-ch',
   'critical-ch',
+  // A dictionary, a session, a login state for every connection's paths, and what advertisers measure.
+  'use-as-dictionary',
+  'secure-session-registration',
+  'sec-session-registration',
+  'set-login',
+  'attribution-reporting-register-source',
+  'attribution-reporting-register-trigger',
+  'observe-browsing-topics',
 ]
 
 /**

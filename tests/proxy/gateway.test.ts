@@ -137,6 +137,10 @@ t.test("what an upstream must not tell a browser about Locum's origin is removed
     ['Service-Worker-Allowed', '/'],
     ['Strict-Transport-Security', 'max-age=1'],
     ['Refresh', '0; url=https://evil.example'],
+    ['Use-As-Dictionary', 'match="/c/*"'],
+    ['Secure-Session-Registration', '(ES256);path="/"'],
+    ['Set-Login', 'logged-in'],
+    ['Attribution-Reporting-Register-Source', '{}'],
     ['Access-Control-Allow-Origin', '*'],
     ['Access-Control-Allow-Credentials', 'true'],
     ['Access-Control-Allow-Private-Network', 'true'],
@@ -153,6 +157,10 @@ t.test("what an upstream must not tell a browser about Locum's origin is removed
     'service-worker-allowed',
     'strict-transport-security',
     'refresh',
+    'use-as-dictionary',
+    'secure-session-registration',
+    'set-login',
+    'attribution-reporting-register-source',
   ])
     t.equal(plain.headers[name], undefined, name)
   t.equal(plain.headers['content-security-policy'], 'sandbox')
