@@ -112,7 +112,8 @@ export function rewriteResponse({ status, fields }: ResponseHead, answered: Answ
       if (location === undefined) fields.removeAt(i)
       else {
         fields.values[i] = location
-        if (field === 'location' && status >= 300 && !location.startsWith('/c/')) fields.rename(i, ELSEWHERE)
+        if (field === 'location' && status !== CREATED && !location.startsWith('/c/'))
+          fields.rename(i, ELSEWHERE)
       }
     }
   }
@@ -127,3 +128,5 @@ export function rewriteResponse({ status, fields }: ResponseHead, answered: Answ
  * and take `Locum-Authorization` along to wherever the upstream said.
  */
 const ELSEWHERE = 'Locum-Location'
+/** Its Location is a name, and followed by nobody; by 202 programs poll, by 200 they upload the rest. */
+const CREATED = 201

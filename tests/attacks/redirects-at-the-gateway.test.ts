@@ -6,9 +6,10 @@ import { replying, startBytes } from '../kit/upstream.ts'
 
 /** The lines that say where the next answer leads. */
 let lines = ''
+let status = 307
 const upstream = await startBytes(
   t,
-  replying(() => `HTTP/1.1 307 Elsewhere\r\n${lines}Content-Length: 0\r\n\r\n`),
+  replying(() => `HTTP/1.1 ${status} Elsewhere\r\n${lines}Content-Length: 0\r\n\r\n`),
 )
 const site = await startSite(t, {
   principals: [{ id: 'ada', kind: 'user' }],
@@ -78,6 +79,26 @@ t.test('a client that follows redirects takes its key to no host that the upstre
   }
   t.equal(asked, 0)
 })
+
+t.test(
+  'no status is an invitation to poll or upload elsewhere with a key; what was created has its name',
+  async (t) => {
+    const ask = () =>
+      askBy(t, site, 'gateway', { ...upstream, name: 'echo' }, { path: '/a', headers: [ASKS] })
+    t.teardown(() => {
+      status = 307
+    })
+    for (status of [200, 201, 202, 300, 303, 304, 308, 401, 503]) {
+      lines = 'Location: https://evil.example/x\r\n'
+      const { headers } = await ask()
+      const created = status === 201
+      t.equal(headers.location, created ? 'https://evil.example/x' : undefined, String(status))
+      t.equal(headers['locum-location'], created ? undefined : 'https://evil.example/x', String(status))
+      lines = 'Location: /v1/x\r\n'
+      t.equal((await ask()).headers.location, '/c/echo/x')
+    }
+  },
+)
 
 t.test('a location within the connection stays within it, and any other is one in full', async (t) => {
   const { origin } = upstream
