@@ -140,7 +140,12 @@ function addForms(forms: Set<string>, text: string, raw: Buffer): void {
   for (const kept of KEPT) {
     const coded = percentText(raw, kept)
     const lower = coded.replace(/%../g, (code) => code.toLowerCase())
-    for (const one of [coded, lower]) forms.add(one).add(one.replaceAll('%20', '+'))
+    for (const one of [coded, lower]) {
+      // Once more where an address stands in another's query: `/login?next=…`.
+      forms.add(one).add(one.replaceAll('%', '%25'))
+      const form = one.replaceAll('%20', '+')
+      forms.add(form).add(form.replaceAll('%', '%25').replaceAll('+', '%2B'))
+    }
   }
   for (const one of [...jsonTexts(text), ...entityTexts(text)])
     forms.add(Buffer.from(one, 'utf8').toString('latin1'))

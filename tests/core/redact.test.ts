@@ -115,6 +115,8 @@ function echoes(secret: string): Echo[] {
     echo('EVERY BYTE in percent', percent.toUpperCase()),
     echo('encodeURIComponent', encodeURIComponent(secret)),
     echo('encodeURIComponent, lower case', lower(encodeURIComponent(secret))),
+    echo('encodeURIComponent, twice', encodeURIComponent(encodeURIComponent(secret))),
+    echo('a form in a query', encodeURIComponent(new URLSearchParams({ a: secret }).toString().slice(2))),
     echo('a form', new URLSearchParams({ a: secret }).toString().slice(2)),
     echo(
       'a query',
