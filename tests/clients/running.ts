@@ -43,6 +43,11 @@ export async function runProgram(
   return { code, out, errors }
 }
 
+/** Runs curl, quietly but for its errors. */
+export function runCurl(args: readonly string[]): Promise<Ran> {
+  return runProgram('curl', ['--silent', '--show-error', ...args])
+}
+
 /** Why a program cannot be tried here; undefined where it runs. */
 export function absent(command: string, args: readonly string[], what: string): string | undefined {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0 ? undefined : `${what} is not installed`

@@ -6,7 +6,7 @@ import {
   enablePrincipal,
   revokePrincipal,
 } from '../../operations/principals.ts'
-import { runProgram } from '../clients/running.ts'
+import { runCurl } from '../clients/running.ts'
 import { type IssueOptions, issue, makeCa, selfSigned } from '../kit/certificates.ts'
 import { ASKS, connectionTo, SECRET } from '../kit/echo-site.ts'
 import { clientCertificate, dialTls, listenerFiles, secure } from '../kit/listener.ts'
@@ -153,14 +153,7 @@ t.test('curl shows its certificate to the proxy, at each entrance', async (t) =>
     [...proxy, ...shown, '--cacert', site.caFile, `https://${authority}/`],
     ['--cacert', files.caFile, '--cert', own.cert, '--key', own.key, `${site.proxyUrl}/c/echo/`],
   ]) {
-    const { code, errors } = await runProgram('curl', [
-      '--silent',
-      '--show-error',
-      '--fail',
-      '--header',
-      ASKS,
-      ...args,
-    ])
+    const { code, errors } = await runCurl(['--fail', '--header', ASKS, ...args])
     t.equal(code, 0, errors)
     t.equal(seen(), 'ada')
   }

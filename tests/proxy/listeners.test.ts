@@ -7,7 +7,7 @@ import { createServer as createTlsServer, TLSSocket } from 'node:tls'
 import t from 'tap'
 import { systemClock } from '../../core/clock.ts'
 import { openTls } from '../../listeners/tls.ts'
-import { runProgram } from '../clients/running.ts'
+import { runCurl } from '../clients/running.ts'
 import { issue } from '../kit/certificates.ts'
 import { ASKS, connectionTo, REAL, SECRET } from '../kit/echo-site.ts'
 import { dialPath, dialTls, listenerFiles, makeFolder, secure } from '../kit/listener.ts'
@@ -42,13 +42,7 @@ t.test('a Unix socket has all three entrances, for its owner alone, and goes wit
   t.equal(site.proxyUrl, `unix:${path}`)
   t.equal(statSync(path).mode & 0o777, 0o600)
   const curl = async (...args: string[]) => {
-    const { code, out, errors } = await runProgram('curl', [
-      '--silent',
-      '--show-error',
-      '--unix-socket',
-      path,
-      ...args,
-    ])
+    const { code, out, errors } = await runCurl(['--unix-socket', path, ...args])
     t.equal(code, 0, errors)
     return JSON.parse(out)
   }
@@ -120,7 +114,7 @@ t.test('the console answers on a Unix socket', async (t) => {
   const path = join(makeFolder(t), 'console.sock')
   const { site } = await openSite(t, { console: `unix:${path}` })
   t.equal(site.consoleUrl, `unix:${path}`)
-  const { out } = await runProgram('curl', ['--silent', '--unix-socket', path, 'http://localhost/readyz'])
+  const { out } = await runCurl(['--unix-socket', path, 'http://localhost/readyz'])
   t.match(JSON.parse(out), { status: 'ready' })
 })
 
@@ -147,25 +141,12 @@ t.test('a listener with TLS has all three entrances for a real client', async (t
       `${site.proxyUrl}/c/echo/`,
     ],
   ]) {
-    const { code, errors } = await runProgram('curl', [
-      '--silent',
-      '--show-error',
-      '--fail',
-      '--header',
-      ASKS,
-      ...args,
-    ])
+    const { code, errors } = await runCurl(['--fail', '--header', ASKS, ...args])
     t.equal(code, 0, errors)
     t.equal(upstream.requests.at(-1)?.headers.authorization, REAL)
   }
   t.equal(upstream.requests.length, 3)
-  const { code, errors } = await runProgram('curl', [
-    '--silent',
-    '--show-error',
-    '--proxy',
-    site.proxyUrl,
-    `http://${goal.authority}/`,
-  ])
+  const { code, errors } = await runCurl(['--proxy', site.proxyUrl, `http://${goal.authority}/`])
   t.not(code, 0, 'who does not trust the certificate sends nothing')
   t.match(errors, /certificate/)
 })

@@ -5,27 +5,23 @@ import { CODERS, type Coder } from '../kit/coders.ts'
 import { ASKS, connectionTo, SECRET } from '../kit/echo-site.ts'
 import { askBy, dial, ENTRANCES, eventually, keyLine, type RawResponse, sendBy } from '../kit/raw.ts'
 import { startSite } from '../kit/site.ts'
-import { startBytes, startUpstream } from '../kit/upstream.ts'
+import { replying, startBytes, startUpstream } from '../kit/upstream.ts'
 
 const STARS = '*'.repeat(SECRET.length)
 
 /** What the byte-speaking upstream does with each request, by hand. */
 let serve: (head: string, say: (bytes: Buffer | string) => void, end: () => void) => void = () => {}
-const bytes = await startBytes(t, (socket) => {
-  let held = ''
-  socket.on('data', (chunk: Buffer) => {
-    held += chunk.toString('latin1')
-    for (let end = held.indexOf('\r\n\r\n'); end >= 0; end = held.indexOf('\r\n\r\n')) {
-      const head = held.slice(0, end)
-      held = held.slice(end + 4)
-      serve(
-        head,
-        (text) => socket.write(text),
-        () => socket.destroy(),
-      )
-    }
-  })
-})
+const bytes = await startBytes(
+  t,
+  replying((head, socket) => {
+    serve(
+      head,
+      (text) => socket.write(text),
+      () => socket.destroy(),
+    )
+    return undefined
+  }),
+)
 const upstream = await startUpstream(t)
 const site = await startSite(t, {
   principals: [{ id: 'ada' }],

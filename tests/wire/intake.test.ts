@@ -4,13 +4,7 @@ import t from 'tap'
 import { connectH1 } from '../../proxy/wire/h1/client.ts'
 import { Intake } from '../../proxy/wire/h1/intake.ts'
 import { LIMITS } from '../../proxy/wire/limits.ts'
-import {
-  type BodySink,
-  type ClientConnection,
-  Fields,
-  type RequestHead,
-  type Tunnel,
-} from '../../proxy/wire/message.ts'
+import type { BodySink, ClientConnection, Tunnel } from '../../proxy/wire/message.ts'
 import { listen, plainHead, startRelay } from './kit.ts'
 
 /** Bytes that tell which body they are of, and where in it they stand. */
@@ -212,18 +206,7 @@ t.test('a socket that is let go of is a stream like any other', async (t) => {
   })
   const connection = await connect(t, port)
   const tunnel = await new Promise<Tunnel>((resolve, reject) => {
-    const head: RequestHead = {
-      method: 'GET',
-      target: '/',
-      minor: 1,
-      host: 'a',
-      fields: new Fields(),
-      contentLength: undefined,
-      chunked: false,
-      upgrade: 'x',
-      expectContinue: false,
-    }
-    connection.send(head, undefined, {
+    connection.send(plainHead({ upgrade: 'x' }), undefined, {
       informational: reject,
       response: reject,
       upgraded: (_, opened) => resolve(opened),
