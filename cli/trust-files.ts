@@ -24,7 +24,7 @@ export interface TrustFolder extends TrustFiles {
   remove(): void
 }
 
-/** `locum-run-PID-HOST-XXXXXX` */
+/** `locum-run-PID-HOST-` and six characters of chance. */
 const FOLDER = /^locum-run-(\d+)-(.+)-[A-Za-z0-9]{6}$/
 
 /**

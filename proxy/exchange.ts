@@ -42,7 +42,6 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
   place: number | undefined
   #used = false
   #renewed = false
-  #over = false
 
   /** `origin`: the listed origin of a browser's request at the gateway. */
   constructor(room: Room, x: ServerExchange<Session>, entrance: Entrance, origin?: string) {
@@ -64,31 +63,31 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
     try {
       const caller = identify(this.#room, this.#x, this.#entrance)
       if (caller instanceof Promise)
-        caller.then((known) => this.#admit(known)).catch((error) => this.#refuse(error))
+        caller.then((known) => this.#admit(known)).catch((error) => this.refuse(error))
       else this.#admit(caller)
     } catch (error) {
-      this.#refuse(error)
+      this.refuse(error)
     }
   }
 
   /** From who calls to as whom they are served. */
   #admit(caller: Caller): void {
     try {
-      if (this.#over) return
+      if (this.over) return
       this.#caller = caller
       const served = servedAs(this.#room.directory, caller, this.#x)
       if (served instanceof Promise)
-        served.then((known) => this.#proceed(known)).catch((error) => this.#refuse(error))
+        served.then((known) => this.#proceed(known)).catch((error) => this.refuse(error))
       else this.#proceed(served)
     } catch (error) {
-      this.#refuse(error)
+      this.refuse(error)
     }
   }
 
   /** From a known caller to the placeholders. */
   #proceed(caller: Caller): void {
     try {
-      if (this.#over) return
+      if (this.over) return
       this.#caller = caller
       // From here on a revoked key ends it, whatever it waits for.
       this.#room.live.add(this)
@@ -102,28 +101,32 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       // A client may take its time for a body.
       this.lasting = draft.readsBody
       if (!draft.readsBody) this.#open(caller, found.route, draft)
-      else draft.readBody(() => this.#open(caller, found.route, draft), this.#refuse.bind(this))
+      else
+        draft.readBody(
+          () => this.#open(caller, found.route, draft),
+          (error) => this.refuse(error),
+        )
     } catch (error) {
-      this.#refuse(error)
+      this.refuse(error)
     }
   }
 
   /** From the placeholders to an open credential. */
   #open(caller: Caller, route: Route, draft: Draft): void {
     try {
-      if (this.#over) return
+      if (this.over) return
       this.lasting = false
       if (takesCredential(route) && (route.needsCredential || draft.drawsOnAuth)) {
         const material = this.#room.broker.open(this.#openRequest(caller, route))
         if (material instanceof Promise)
-          material.then((open) => this.#permit(open)).catch((error) => this.#refuse(error))
+          material.then((open) => this.#permit(open)).catch((error) => this.refuse(error))
         else this.#permit(material)
       } else {
         if (takesCredential(route)) this.#room.counts.uncredentialed++
         this.#permit(undefined)
       }
     } catch (error) {
-      this.#refuse(error)
+      this.refuse(error)
     }
   }
 
@@ -134,7 +137,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
   /** From an open credential to the upstream: record the use, then write. */
   #permit(material: Material | undefined): void {
     try {
-      if (this.#over) return
+      if (this.over) return
       const { caller, found, draft } = this.#need()
       const { route, path } = found
       if (material?.base) {
@@ -162,19 +165,19 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       recordUse(this.#room.audit, this.#about(), use, (error) => this.#send(spec, error))
       this.#used = true
     } catch (error) {
-      this.#refuse(error)
+      this.refuse(error)
     }
   }
 
   /** The use is recorded, unless there is an error. */
   #send(spec: UpstreamSpec, error: LocumError | undefined): void {
-    if (this.#over) return
+    if (this.over) return
     this.#used = error === undefined
-    if (error) return this.#refuse(error)
+    if (error) return this.refuse(error)
     const { draft } = this.#need()
-    const body = draft.bodied ? draft.body((misplaced) => this.#refuse(misplaced)) : undefined
+    const body = draft.bodied ? draft.body((misplaced) => this.refuse(misplaced)) : undefined
     this.#sending = this.#room.upstreams.send(spec, this.#x.head, body, this)
-    if (this.#over) this.#sending.abort()
+    if (this.over) this.#sending.abort()
   }
 
   #need(): { caller: Caller; found: Found; draft: Draft } {
@@ -186,7 +189,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
   // What the upstream says; the rest of it is for Answering.
 
   response(head: ResponseHead, body: BodySource): void {
-    if (this.#over) return body.discard()
+    if (this.over) return body.discard()
     try {
       if (this.#shouldRenew(head)) {
         body.discard()
@@ -197,12 +200,12 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       this.relay(head, body)
     } catch (error) {
       body.discard()
-      this.#refuse(error)
+      this.refuse(error)
     }
   }
 
   failed(error: LocumError): void {
-    this.#refuse(error)
+    this.refuse(error)
   }
 
   #shouldRenew(head: ResponseHead): boolean {
@@ -223,7 +226,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
     this.#room.broker
       .renew(this.#openRequest(caller, found.route), this.#material as Material)
       .then((material) => this.#permit(material))
-      .catch((error) => this.#refuse(error))
+      .catch((error) => this.refuse(error))
   }
 
   protected rewrite(head: ResponseHead): void {
@@ -240,23 +243,11 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
 
   // How it ends.
 
-  protected get over(): boolean {
-    return this.#over
-  }
-
-  protected refuse(thrown: unknown): void {
-    this.#refuse(thrown)
-  }
-
-  protected finish(code?: Code): void {
-    this.#finish(code)
-  }
-
   /** Ends it at once: with a refusal where no answer has begun, else broken off. */
   cut(code: Code): void {
-    if (this.#over) return
+    if (this.over) return
     if (this.tunnel) this.tunnel.destroy()
-    else this.#refuse(new LocumError(code, 'What permitted this request is no longer in force.'))
+    else this.refuse(new LocumError(code, 'What permitted this request is no longer in force.'))
   }
 
   get caller(): Caller {
@@ -273,14 +264,14 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
   }
 
   #clientGone(): void {
-    if (this.#over) return
+    if (this.over) return
     this.#sending?.abort()
     this.#draft?.cancel()
-    this.#finish()
+    this.finish()
   }
 
-  #refuse(thrown: unknown): void {
-    if (this.#over) return
+  protected refuse(thrown: unknown): void {
+    if (this.over) return
     const error = asLocumError(thrown)
     if (error.code === 'internal') this.#room.onfault(thrown)
     this.#sending?.abort()
@@ -293,13 +284,13 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       this.#x.sendWhole(refusal.head, refusal.body)
     } else this.#x.breakOff()
     this.#room.counts.refused++
-    this.#finish(error.code)
+    this.finish(error.code)
   }
 
   /** Records the outcome, once. */
-  #finish(code?: Code): void {
-    if (this.#over) return
-    this.#over = true
+  protected finish(code?: Code): void {
+    if (this.over) return
+    this.over = true
     this.#room.live.remove(this)
     this.stop()
     this.#room.counts.masked += this.masked

@@ -28,6 +28,8 @@ export abstract class Answering implements ReplyTarget {
   /** 0: no head was sent. */
   protected status = 0
   protected masked = 0
+  /** Nothing more is to be said to the client. */
+  protected over = false
   protected unsearched: Unsearched | undefined
   /** It goes on long after it was permitted: a tunnel, an event stream. */
   protected lasting = false
@@ -42,7 +44,6 @@ export abstract class Answering implements ReplyTarget {
     this.#client = client
   }
 
-  protected abstract get over(): boolean
   /** What this entrance makes of an upstream's head. */
   protected abstract rewrite(head: ResponseHead): void
   protected abstract refuse(thrown: unknown): void

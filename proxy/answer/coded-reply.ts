@@ -73,7 +73,7 @@ export class CodedReply implements BodySink {
   #timer: NodeJS.Timeout | undefined
   #echoes = false
   #busy = false
-  /** The client takes no more for now. */
+  /** The client takes no more until it drains. */
   #stuck = false
   #ended = false
   #trailers: Fields | undefined

@@ -21,6 +21,7 @@ import { exportAuthority } from '../../certs/export.ts'
 import { leafWriter } from '../../certs/leaf.ts'
 import { LocumError } from '../../core/errors.ts'
 import { SYSTEM } from '../../core/words.ts'
+import { absent } from '../clients/running.ts'
 import { certificateFrom, handshake, movableClock, newSite } from './kit.ts'
 
 const P256 = { name: 'ECDSA', namedCurve: 'P-256' }
@@ -210,8 +211,8 @@ t.test('the CA is P-256, signs certificates and no further CA, and lives ten yea
   t.ok(await ca.isSelfSigned())
 })
 
-const noOpenssl = spawnSync('openssl', ['version']).error && 'openssl is not installed'
-t.test('openssl accepts a leaf under its strict rules', { skip: noOpenssl ?? false }, async (t) => {
+const noOpenssl = absent('openssl', ['version'], 'openssl') ?? false
+t.test('openssl accepts a leaf under its strict rules', { skip: noOpenssl }, async (t) => {
   const folder = t.testdir()
   const authority = await openAuthority(...(await newSite(t, join(folder, 'data'))), movableClock())
   const caFile = join(folder, 'ca.pem')

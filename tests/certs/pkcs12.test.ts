@@ -8,12 +8,11 @@ import { openAuthority } from '../../certs/authority.ts'
 import { exportAuthority } from '../../certs/export.ts'
 import { truststore } from '../../certs/pkcs12.ts'
 import { rotate } from '../../certs/rotation.ts'
+import { absent } from '../clients/running.ts'
 import { movableClock, newSite } from './kit.ts'
 
-const absent = (command: string, args: readonly string[]) =>
-  spawnSync(command, args).status === 0 ? false : `${command} is not installed`
-const noOpenssl = absent('openssl', ['version'])
-const noKeytool = absent('keytool', ['-help'])
+const noOpenssl = absent('openssl', ['version'], 'openssl') ?? false
+const noKeytool = absent('keytool', ['-help'], 'keytool, of a JDK,') ?? false
 
 async function bothCas(t: Parameters<typeof newSite>[0]) {
   const [store, sealer] = await newSite(t)

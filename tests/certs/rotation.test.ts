@@ -11,6 +11,7 @@ import { describeAuthority, OVERLAP, rotate } from '../../certs/rotation.ts'
 import { LocumError } from '../../core/errors.ts'
 import type { Sealer, Store } from '../../core/store.ts'
 import { LOCAL, SYSTEM } from '../../core/words.ts'
+import { absent } from '../clients/running.ts'
 import { startSite } from '../kit/site.ts'
 import { certificateFrom, handshake, type MovableClock, movableClock, newSite } from './kit.ts'
 
@@ -19,7 +20,7 @@ const HALF_AN_HOUR = 30 * 60 * 1000
 const DAY = 24 * 60 * 60 * 1000
 const YEAR = 365 * DAY
 
-const noOpenssl = spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed'
+const noOpenssl = absent('openssl', ['version'], 'openssl') ?? false
 
 interface Stand {
   readonly store: Store

@@ -194,7 +194,7 @@ t.test('what waits for a sink without room is not read over', async (t) => {
   for (let i = 0; i < 10; i++) {
     const piece = String.fromCharCode(97 + i).repeat(16_000)
     expected += piece
-    // Records of TLS come on after nobody wants them for now.
+    // Records of TLS come on after nobody reads any longer.
     read(piece)
     if (i !== 6) continue
     room = true
