@@ -72,6 +72,11 @@ const IPV6_RANGES = (
   ] as const
 ).map(([base, bits, kind]) => ({ base: parseIpv6(base) as number[], bits, kind }))
 
+/** Names that are this host without asking DNS (RFC 6761 §6.3); `host` is canonical. */
+export function isLocalName(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost')
+}
+
 /** What `ip` is: four decimal parts, or IPv6 without brackets. Never throws. */
 export function judgeAddress(ip: string): AddressKind {
   const ipv4 = parseIpv4(ip)

@@ -1,4 +1,4 @@
-import { judgeAddress } from './addresses.ts'
+import { isLocalName, judgeAddress } from './addresses.ts'
 import { canonicalHost } from './destination.ts'
 import { LocumError } from './errors.ts'
 
@@ -62,6 +62,11 @@ export function listenText(address: ListenAddress): string {
 /** An IPv6 address without its brackets. */
 export function bareHost(host: string): string {
   return host.startsWith('[') ? host.slice(1, -1) : host
+}
+
+/** Whether a canonical host is this machine by its loopback, name or address. */
+export function isLoopbackHost(host: string): boolean {
+  return isLocalName(host) || judgeAddress(bareHost(host)) === 'loopback'
 }
 
 /** A name is believed for `localhost` alone (RFC 6761 §6.3). */

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { judgeAddress, mayDial } from '../core/addresses.ts'
+import { isLocalName, judgeAddress, mayDial } from '../core/addresses.ts'
 import type { AuthMethod, AuthMethods } from '../core/auth-method.ts'
 import {
   covers,
@@ -121,7 +121,7 @@ function readDestinations(entry: ConnectionEntry, problem: Report): Destination[
 
 /** What a literal address is, and `localhost`, which is loopback without asking (RFC 6761 §6.3). */
 function kindOfHost(host: string): ReturnType<typeof judgeAddress> | undefined {
-  if (/(?:^|\.)localhost$/.test(host)) return 'loopback'
+  if (isLocalName(host)) return 'loopback'
   return isAddress(host) ? judgeAddress(host.replace(/^\[|\]$/g, '')) : undefined
 }
 

@@ -1,6 +1,8 @@
 import type { Clock } from '../core/clock.ts'
+import { parseAuthority } from '../core/destination.ts'
 import type { Directory, Named } from '../core/directory.ts'
 import { type Entrance, LocumError } from '../core/errors.ts'
+import { isLoopbackHost } from '../core/listen.ts'
 import { isProxyKey, proxyKeyHash } from '../core/proxy-key.ts'
 import type { Caller, ShownCertificate } from '../core/words.ts'
 import { inForce, type Room, type Session } from './room.ts'
@@ -127,11 +129,7 @@ function defaultCaller(
 ): Caller {
   const caller = directory.defaultCaller()
   if (!caller || !session.local || isFromBrowser(fields)) throw unauthenticated(entrance)
-  if (
-    host !== undefined &&
-    !/^(?:localhost|[a-z0-9.-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i.test(host)
-  )
-    throw unauthenticated(entrance)
+  if (host !== undefined && !isLoopbackHost(parseAuthority(host)?.host ?? '')) throw unauthenticated(entrance)
   return caller
 }
 

@@ -1,3 +1,4 @@
+import { isLoopbackHost } from '../core/listen.ts'
 import type { Base } from '../core/target.ts'
 import type { Fields } from './wire/message.ts'
 
@@ -56,7 +57,7 @@ function originOf({ host, secure }: Asked): string {
   const own = `${secure ? 'https' : 'http'}://${host}`
   if (host === undefined || !URL.canParse(own)) return ''
   const url = new URL(own)
-  return secure || isLoopback(url) ? url.origin : ''
+  return secure || isLoopbackHost(url.hostname) ? url.origin : ''
 }
 
 const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\/\//i
@@ -85,9 +86,8 @@ export function rewriteLocation(location: string, { name, base, target, host }: 
 function isGateway(url: URL, host: string | undefined): boolean {
   const own = host !== undefined && URL.canParse(`http://${host}`) ? new URL(`http://${host}`) : undefined
   if (!own) return false
-  return url.host === own.host || (url.port === own.port && isLoopback(url) && isLoopback(own))
-}
-
-function isLoopback({ hostname }: URL): boolean {
-  return /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)
+  return (
+    url.host === own.host ||
+    (url.port === own.port && isLoopbackHost(url.hostname) && isLoopbackHost(own.hostname))
+  )
 }

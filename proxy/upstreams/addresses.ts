@@ -21,11 +21,6 @@ export interface Listener {
   readonly port: number
 }
 
-/** Names that are this host without asking DNS (RFC 6761 §6.3). */
-export function isLocalName(host: string): boolean {
-  return host === 'localhost' || host.endsWith('.localhost')
-}
-
 export const LOCAL_ADDRESSES: readonly string[] = ['127.0.0.1', '::1']
 
 export interface NetworkRules {

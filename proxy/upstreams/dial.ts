@@ -1,16 +1,10 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { isLocalName } from '../../core/addresses.ts'
 import { isAddress } from '../../core/destination.ts'
 import { asLocumError, LocumError } from '../../core/errors.ts'
 import { Intake } from '../wire/h1/intake.ts'
-import {
-  interleave,
-  isLocalName,
-  judgeAddresses,
-  type Listener,
-  LOCAL_ADDRESSES,
-  type Lookup,
-} from './addresses.ts'
+import { interleave, judgeAddresses, type Listener, LOCAL_ADDRESSES, type Lookup } from './addresses.ts'
 import { type DialPhase, dialError } from './faults.ts'
 import type { UpstreamLimits } from './limits.ts'
 import type { Opening, Parent } from './parent.ts'
