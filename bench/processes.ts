@@ -39,7 +39,7 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** A program of the bench, bound to one core. */
+/** A program of the bench. */
 export interface Program {
   readonly name: string
   readonly process: ChildProcess
@@ -49,14 +49,29 @@ export interface Program {
   stop(): Promise<void>
 }
 
-/** Starts a program on one core. `ipc`: with a channel for messages, for scripts of our own. */
+interface StartOptions {
+  /** With a channel for messages, for scripts of our own. */
+  readonly ipc?: boolean
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** Starts a program on one core. */
 export function startOnCore(
   core: number,
   name: string,
   command: readonly string[],
-  options: { ipc?: boolean; env?: Readonly<Record<string, string>> } = {},
+  options: StartOptions = {},
 ): Program {
-  const child = spawn('taskset', ['-c', String(core), ...command], {
+  return startProgram(name, ['taskset', '-c', String(core), ...command], options)
+}
+
+/** Starts a program wherever the system likes. */
+export function startProgram(
+  name: string,
+  [file, ...args]: readonly string[],
+  options: StartOptions = {},
+): Program {
+  const child = spawn(file as string, args, {
     stdio: ['ignore', 'ignore', 'pipe', ...(options.ipc ? (['ipc'] as const) : [])],
     env: { ...process.env, ...options.env },
   })

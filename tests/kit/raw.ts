@@ -3,6 +3,9 @@ import * as net from 'node:net'
 import * as tls from 'node:tls'
 import type { Teardown, TestSite } from './site.ts'
 
+/** A proxy as its clients know it: its port on loopback, its CA and their keys. */
+export type Proxied = Pick<TestSite, 'port' | 'ca' | 'keys'>
+
 /** A response as bytes say it, read by a parser that shares nothing with Locum's. Header names are lower case. */
 export interface RawResponse {
   readonly status: number
@@ -186,7 +189,7 @@ export interface TunnelOptions {
 /** CONNECT, then TLS with the site's CA. Rejects with the refusal's status line. */
 export async function openTunnel(
   t: Teardown,
-  site: TestSite,
+  site: Proxied,
   authority: string,
   { as = 'ada', servername, plain = false }: TunnelOptions = {},
 ): Promise<RawClient> {
@@ -216,7 +219,7 @@ export const ENTRANCES = ['forward', 'connect', 'gateway'] as const
 export type Entrance = (typeof ENTRANCES)[number]
 
 /** The header line with which a principal shows its key; none for `''`. */
-export function keyLine(site: TestSite, entrance: Entrance, as: string): string {
+export function keyLine(site: Proxied, entrance: Entrance, as: string): string {
   if (as === '') return ''
   const name = entrance === 'gateway' ? 'Locum-Authorization' : 'Proxy-Authorization'
   return `${name}: Bearer ${site.keys[as] ?? as}\r\n`
@@ -248,7 +251,7 @@ export interface Goal {
  */
 export async function sendBy(
   t: Teardown,
-  site: TestSite,
+  site: Proxied,
   entrance: Entrance,
   goal: Goal,
   { as = 'ada', method = 'GET', path = '/echo', headers = [], body, raw = '' }: Asked = {},
@@ -274,7 +277,7 @@ export async function sendBy(
 /** Sends a request by an entrance and reads its answer. */
 export async function askBy(
   t: Teardown,
-  site: TestSite,
+  site: Proxied,
   entrance: Entrance,
   goal: Goal,
   asked: Asked = {},
