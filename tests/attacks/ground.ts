@@ -10,6 +10,8 @@ import { Sink, type SinkSpec } from './sink.ts'
 /** The upstreams of an attack, as they lie in a folder: what a proxy has to be set up for. */
 export interface Plot {
   readonly folder: string
+  /** This, as JSON. */
+  readonly file: string
   /** PEM of the CA that the https sinks' certificates are of. */
   readonly caFile: string
   readonly leaf: Issued
@@ -57,7 +59,7 @@ export async function layPlot(folder: string): Promise<Plot> {
 
 export function readPlot(folder: string): Plot {
   const read = JSON.parse(readFileSync(join(folder, FILE), 'utf8'))
-  return { ...read, folder, caFile: join(folder, 'upstreams-ca.pem') }
+  return { ...read, folder, file: join(folder, FILE), caFile: join(folder, 'upstreams-ca.pem') }
 }
 
 /** Locum's file for the plot; the secrets come from the environment (`secretsOf`). */

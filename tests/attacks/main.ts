@@ -16,6 +16,9 @@ import { parseArgs } from 'node:util'
 import type { Need } from './attack.ts'
 import { layPlot, type Plot, readPlot } from './ground.ts'
 import { startLocum } from './subjects/locum.ts'
+import { startMitmproxy } from './subjects/mitmproxy.ts'
+import { startMockttp } from './subjects/mockttp.ts'
+import { startSquid } from './subjects/squid.ts'
 import type { Started } from './subjects/started.ts'
 import { attackAll, type Named, readAttacks, type Target, type Verdict } from './table.ts'
 
@@ -24,6 +27,9 @@ const SUBJECTS: Readonly<
   Record<string, { install: string; start(plot: Plot): Promise<Started | undefined> }>
 > = {
   locum: { install: 'npm ci', start: startLocum },
+  mitmproxy: { install: 'apt install mitmproxy', start: startMitmproxy },
+  mockttp: { install: 'npm ci --prefix bench/peers', start: startMockttp },
+  squid: { install: 'apt install squid-openssl', start: startSquid },
 }
 
 const { values } = parseArgs({
@@ -135,6 +141,7 @@ function report(results: readonly Result[]): void {
   const title = ({ subject }: Result) => `${subject.name} ${subject.version}`.trim()
   const cell = (result: Result, { name }: Named) => {
     const verdict = result.verdicts.find(({ attack }) => attack === name)
+    if (verdict?.lost) return '**secret lost**'
     return verdict?.state === 'held' ? 'held' : verdict?.state === 'broken' ? '**broken**' : '–'
   }
   const count = (result: Result) => {

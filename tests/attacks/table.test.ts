@@ -38,9 +38,9 @@ t.test('an attack that succeeds is seen', async (t) => {
     }),
   ])
   t.match(verdicts, [
-    { state: 'broken', why: ['the secret of plain arrived at other'] },
-    { state: 'broken', why: ['the secret of plain was handed to the client'] },
-    { state: 'broken', why: ['this'] },
+    { state: 'broken', why: ['the secret of plain arrived at other'], lost: true },
+    { state: 'broken', why: ['the secret of plain was handed to the client'], lost: true },
+    { state: 'broken', why: ['this'], lost: false },
     { state: 'broken', why: ['it could not be carried out: no'] },
     { state: 'held', why: [] },
     { state: 'not tried' },

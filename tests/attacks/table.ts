@@ -14,6 +14,8 @@ export interface Verdict {
   readonly attack: string
   readonly state: 'held' | 'broken' | 'not tried'
   readonly why: readonly string[]
+  /** A secret came where it does not belong. */
+  readonly lost: boolean
 }
 
 /** An attack and the name of its file. */
@@ -62,6 +64,7 @@ export async function attackAll(
               attack: attack.name,
               state: 'not tried',
               why: [`${subject.name} offers no ${missing.join(', ')}`],
+              lost: false,
             }
           : await tryOne(attack, subject, plot, sinks)
       verdicts.push(verdict)
@@ -88,10 +91,11 @@ async function tryOne(
   } catch (error) {
     why.push(`it could not be carried out: ${(error as Error).message}`)
   }
-  why.push(...strayed(ground), ...(await inTime(ground.end().then(() => []))))
+  const secrets = strayed(ground)
+  why.push(...secrets, ...(await inTime(ground.end().then(() => []))))
   const gone = await control(subject, plot, sinks)
   why.push(...gone.map((one) => `afterwards: ${one}`))
-  return { attack: attack.name, state: why.length > 0 ? 'broken' : 'held', why }
+  return { attack: attack.name, state: why.length > 0 ? 'broken' : 'held', why, lost: secrets.length > 0 }
 }
 
 async function inTime(work: Promise<readonly string[]>): Promise<readonly string[]> {
