@@ -1,17 +1,11 @@
+import { BASE, barredSlots, checkSlots, redactFor } from '../core/approval.ts'
 import type { Clock } from '../core/clock.ts'
 import { type Destination, destinationText } from '../core/destination.ts'
 import type { Broker, Directory, Material, OpenRequest } from '../core/directory.ts'
 import { LocumError } from '../core/errors.ts'
 import { baseOf, noConnection, type Route, reaches } from '../core/route.ts'
 import { Secret } from '../core/secret.ts'
-import {
-  checkCaller,
-  checkPlaintext,
-  checkUse,
-  missingCredential,
-  redactFor,
-  scopesFor,
-} from '../core/source.ts'
+import { checkCaller, checkPlaintext, checkUse, missingCredential, scopesFor } from '../core/source.ts'
 import type { Sealer, Store } from '../core/store.ts'
 import { type Change, type Connection, type Credential, type Scope, SYSTEM } from '../core/words.ts'
 import { Grants } from './grants.ts'
@@ -123,6 +117,8 @@ export class StoreBroker implements Broker {
     checkCaller(connection, caller.principal, scope)
     // A destination that is known is judged before anything is opened.
     if (destination) judge(connection, credential, scope, destination)
+    const barred = barredSlots(connection, credential)
+    if (barred && !destination) checkSlots(connection, barred, [BASE], scope)
     const fields = openFields(this.#sealer, credential)
     const config = connection.methodConfig
     const held = method.acquire ? await this.#grants.hold({ route, credential, fields, refused }) : undefined
@@ -134,6 +130,7 @@ export class StoreBroker implements Broker {
       values: new Secret(values),
       base,
       redact: redactFor(connection, credential),
+      barred,
       expiresAt: held?.grant.expiresAt,
       generation: held?.version ?? 0,
     }

@@ -50,6 +50,8 @@ export interface Material {
   readonly base: Base | undefined
   /** What becomes of echoes: the connection's, as far as the credential's owner approved it. */
   readonly redact: Redact
+  /** Slots, by the audit's names, that its owner has not approved; undefined: none. */
+  readonly barred: ReadonlySet<string> | undefined
   /** Unix ms. */
   readonly expiresAt: number | undefined
   /** Grows with each renewal. */

@@ -1,4 +1,5 @@
 import { FOR_HEADER, readFor, refuseActing, servedFor } from './act-for.ts'
+import { BASE, barredSlots, checkSlots, redactFor } from './approval.ts'
 import { type BodyKind, isMerged, kindOfBody } from './body.ts'
 import { checkCharset } from './charset.ts'
 import { placesOf } from './common-body.ts'
@@ -9,7 +10,7 @@ import { drawsOnAuth, lookUp, type VariablePath } from './placeholder.ts'
 import { baseOf, chooseRoute, namesHost, noConnection, type Route, reaches } from './route.ts'
 import { findPlaceholders } from './scan.ts'
 import type { SlotRules } from './slots.ts'
-import { checkPlaintext, checkUse, missingCredential, redactFor, scopesFor } from './source.ts'
+import { checkPlaintext, checkUse, missingCredential, scopesFor } from './source.ts'
 import { type Candidate, parseAbsolute, parseGateway, pathOnly } from './target.ts'
 import { findInTarget } from './target-slots.ts'
 import { chooseTunnel } from './tunnel.ts'
@@ -176,6 +177,15 @@ async function walk(written: Question, draft: Draft): Promise<void> {
     takes && (route.needsCredential || drawsOnAuth({ paths: [...asked, ...own] }))
       ? await judgeCredential(question, connection, candidate, draft)
       : undefined
+  const barred = credential && barredSlots(connection, credential)
+  if (barred) {
+    const drawn = draft.slots.filter(({ placeholders }) =>
+      placeholders.some((text) => text.startsWith('$Auth.')),
+    )
+    const names = drawn.flatMap(({ place }) => place.split(', '))
+    const scope = draft.credential?.scope as Scope
+    checkSlots(connection, barred, candidate ? names : [BASE, ...names], scope)
+  }
   const set = [...route.sets, ...route.query].flatMap(({ template }) => template.paths)
   for (const variable of [...asked, ...set, ...own]) checkVariable(variable, route, question, credential)
 }

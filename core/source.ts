@@ -1,6 +1,7 @@
+import { checkApproved } from './approval.ts'
 import { audienceCovers, covers, type Destination, destinationText } from './destination.ts'
 import { LocumError } from './errors.ts'
-import type { Connection, Credential, Principal, Redact, Scope } from './words.ts'
+import type { Connection, Credential, Principal, Scope } from './words.ts'
 
 /** Where to look for a credential, in order. The first that exists is used, whether it works or not. */
 export function scopesFor(connection: Connection, principal: Principal): readonly Scope[] {
@@ -42,8 +43,8 @@ export function checkCaller(connection: Connection, principal: Principal, scope:
 /**
  * Judges a credential for a destination before anything is opened. Throws credential_missing where
  * it is disabled, not_allowed where it is another user's own and shared with nobody,
- * credential_outside_audience where it was not approved for the destination or only a wildcard that
- * nobody vouches for covers it. `where`: what errors call the destination.
+ * credential_outside_audience where it was not approved for the destination or for what the connection does
+ * with it, or only a wildcard that nobody vouches for covers it. `where`: what errors call the destination.
  */
 export function checkUse(
   connection: Connection,
@@ -84,6 +85,7 @@ export function checkUse(
     )
   }
   checkWildcard(connection, asked, where)
+  checkApproved(connection, credential, scope)
 }
 
 /** A wildcard carries no secret unless somebody vouches that no label under it is another's. */
@@ -112,19 +114,4 @@ export function checkPlaintext(
       hint: 'Use https, or say `allowPlaintext: true` on the connection.',
     })
   }
-}
-
-/** Stands in an audience where the fields were entered for a connection whose answers are not searched. */
-export const APPROVES_OFF = 'redact: off'
-
-/**
- * What becomes of echoes of this credential. Whoever changes a connection does not take a user's own
- * credential out of the search (R28): that needs the approval of its owner, who gives it by entering it
- * while the connection says so; until then echoes are masked.
- */
-export function redactFor(
-  { redact = 'mask' }: Pick<Connection, 'redact'>,
-  { owner, audience }: Pick<Credential, 'owner' | 'audience'>,
-): Redact {
-  return redact === 'off' && owner !== 'site' && !audience.includes(APPROVES_OFF) ? 'mask' : redact
 }

@@ -148,7 +148,7 @@ export interface Credential {
   readonly name: string
   /** `site` for shared and profile credentials, `user:ID` for a user's own. */
   readonly owner: string
-  /** Canonical destinations that were approved when the fields were entered; `redact: off` where that was. */
+  /** What was approved when the fields were entered (core/approval.ts): canonical destinations, then the rest. */
   readonly audience: readonly string[]
   readonly fieldNames: readonly string[]
   readonly disabled: boolean

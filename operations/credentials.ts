@@ -1,9 +1,9 @@
 import Type from 'typebox'
+import { audienceFor, unapproved } from '../core/approval.ts'
 import { checkFields, credentialPlace } from '../core/credential.ts'
 import { audienceCovers, destinationText } from '../core/destination.ts'
 import { LocumError } from '../core/errors.ts'
 import type { JsonObject } from '../core/secret.ts'
-import { APPROVES_OFF } from '../core/source.ts'
 import type { Binding, Connection, Credential, Scope } from '../core/words.ts'
 import { findConnection } from './connections.ts'
 import { openFingerprint } from './fingerprint.ts'
@@ -61,13 +61,6 @@ export function ownerOf(scope: Scope): string {
   return scope.startsWith('user:') ? scope : 'site'
 }
 
-/** What an entry now approves: destinations, and of a user's own that answers are not searched for it. */
-export function audienceOf(connection: Connection, scope: Scope): string[] {
-  const destinations = connection.destinations.map(destinationText)
-  const off = connection.redact === 'off' && ownerOf(scope) !== 'site'
-  return off ? [...destinations, APPROVES_OFF] : destinations
-}
-
 /**
  * Seals the fields and binds them. Replaces what is bound there. Throws bad_request for fields that
  * the method does not take. Warns of secrets that are too short to be searched for in answers.
@@ -85,7 +78,7 @@ export async function enterCredential(context: Context, entry: Entry): Promise<C
     id: current?.id ?? newId(random),
     version: (current?.version ?? 0) + 1,
     owner: ownerOf(scope),
-    audience: audienceOf(connection, scope),
+    audience: audienceFor(connection, ownerOf(scope)),
   }
   const fingerprint = await openFingerprint(context)
   const credential = await store.putCredential(as, {
@@ -142,6 +135,19 @@ export function refuseManaged(credential: Credential): void {
   )
 }
 
+/** Whether it serves wherever the connection now leads a secret, and as the connection now puts it in. */
+function approves(credential: Credential, connection: Connection): boolean {
+  const { audience } = credential
+  const covered = connection.destinations
+    .filter(({ wildcard }) => connection.ownedWildcard || !wildcard)
+    .every(
+      (destination) =>
+        audience.includes(destinationText(destination)) ||
+        (!destination.wildcard && audienceCovers(audience, destination)),
+    )
+  return covered && unapproved(connection, credential).length === 0
+}
+
 function view(
   credential: Credential,
   bindings: readonly Binding[],
@@ -149,13 +155,7 @@ function view(
 ): CredentialView {
   const own = bindings.filter((binding) => binding.credential === credential.id)
   const used = connections.filter(({ name }) => own.some((binding) => binding.connection === name))
-  const covered = used.every(({ destinations }) =>
-    destinations.every(
-      (destination) =>
-        credential.audience.includes(destinationText(destination)) ||
-        (!destination.wildcard && audienceCovers(credential.audience, destination)),
-    ),
-  )
+  const covered = used.every((connection) => approves(credential, connection))
   const { id, name, owner, fieldNames, audience, projects, managedBy, version, createdAt, changedAt } =
     credential
   return {

@@ -1,3 +1,4 @@
+import { audienceFor } from '../core/approval.ts'
 import type { Store } from '../core/store.ts'
 import type {
   Binding,
@@ -9,7 +10,7 @@ import type {
   Site,
 } from '../core/words.ts'
 import { demandHolder } from './acting.ts'
-import { audienceOf, enterCredential, uselessScope } from './credentials.ts'
+import { enterCredential, ownerOf, uselessScope } from './credentials.ts'
 import { fileError, type Path, type Problem } from './document.ts'
 import type { DesiredConnection, DesiredCredential, DesiredPrincipal, FileContent } from './file.ts'
 import { canonicalJson, type Fingerprint } from './fingerprint.ts'
@@ -243,7 +244,7 @@ function planCredential(planning: Planning, desired: DesiredCredential): void {
   const keys = changedKeys(found, {
     name: desired.name,
     projects,
-    audience: audienceOf(connection, scope),
+    audience: audienceFor(connection, ownerOf(scope)),
     managedBy: content.name,
   })
   const unchanged = found?.fingerprint !== undefined && fingerprint?.(found.id, fields) === found.fingerprint

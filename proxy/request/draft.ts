@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { checkSlots } from '../../core/approval.ts'
 import { type BodyKind, type BodyUse, kindOfBody, planBody } from '../../core/body.ts'
 import { checkCharset } from '../../core/charset.ts'
 import type { Material } from '../../core/directory.ts'
@@ -124,6 +125,14 @@ export class Draft {
     )
   }
 
+  /** Where something of the credential goes because the client says so, by the audit's names. */
+  #secretSlots(): string[] {
+    const fields = this.#fields.filter(({ template }) => drawsOnAuth(template)).map(({ name }) => name)
+    const target = this.#target?.drawsOnAuth ? this.#target.names : []
+    const body = this.#body && drawsOnAuth(this.#body) ? this.#body.names : []
+    return [...fields, ...target, ...body]
+  }
+
   /** Whether a value stands in the path. */
   get fillsPath(): boolean {
     return this.#target !== undefined && this.#target.path.paths.length > 0
@@ -134,9 +143,11 @@ export class Draft {
     return this.#x.body.empty || this.#whole !== undefined
   }
 
-  /** Puts everything in. Throws placeholder_unknown, placeholder_not_allowed. */
+  /** Puts everything in. Throws placeholder_unknown, placeholder_not_allowed, credential_outside_audience. */
   fill(caller: Caller, material: Material | undefined): Written {
     const route = this.#route
+    if (material?.barred)
+      checkSlots(route.connection, material.barred, this.#secretSlots(), material.credential.scope)
     const injection = injectionFor(route, this.#fields, material, caller)
     this.#injection = injection
     if (!this.#target && !this.#whole && route.query.length === 0) {

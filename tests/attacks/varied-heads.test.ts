@@ -40,6 +40,7 @@ const material: Material = {
   }),
   base: undefined,
   redact: 'mask',
+  barred: undefined,
   expiresAt: undefined,
   generation: 0,
 }

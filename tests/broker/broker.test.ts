@@ -65,12 +65,14 @@ t.test('a base that the credential says is judged like any destination', async (
   })
   const enter = (id: string, subdomain: string, audience: string[]) =>
     b.enter({ scope: `user:${id}`, fields: { subdomain }, more: { audience } })
-  await enter('ada', 'acme', ['https://*.crm.example'])
-  await enter('bob', 'acme', ['https://other.crm.example'])
-  await enter('eve', 'evil.example/', ['https://*.crm.example'])
+  await enter('ada', 'acme', ['https://*.crm.example', 'slot: base'])
+  await enter('bob', 'acme', ['https://other.crm.example', 'slot: base'])
+  await enter('cyd', 'acme', ['https://*.crm.example'])
+  await enter('eve', 'evil.example/', ['https://*.crm.example', 'slot: base'])
   const { base } = await b.open({ at: undefined })
   t.equal(`${base?.candidate.text}${base?.prefix}`, 'https://acme.crm.example/api')
-  t.equal(await outcome(b.open({ at: undefined, who: { id: 'bob' } })), 'credential_outside_audience')
+  for (const id of ['bob', 'cyd'])
+    t.equal(await outcome(b.open({ at: undefined, who: { id } })), 'credential_outside_audience', id)
   t.equal(await outcome(b.open({ at: undefined, who: { id: 'eve' } })), 'connection_not_found')
 })
 

@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto'
+import { compileBody, placesOf } from './common-body.ts'
+import { destinationText } from './destination.ts'
+import { LocumError } from './errors.ts'
+import { drawsOnAuth, parseConfiguredTemplate } from './placeholder.ts'
+import { USUAL_SLOTS } from './slots.ts'
+import type { Connection, Credential, Redact, Scope } from './words.ts'
+
+/**
+ * What the owner of a credential approves by entering it. Whoever changes a connection decides for what
+ * the site owns; for a user's own credential only its owner does (R28): a secret in a field that the upstream
+ * shows to others, in an answer that nobody searches, or behind a CA of somebody's own would be no
+ * secret any more.
+ */
+
+/** Stands in an audience where the fields were entered for a connection whose answers are not searched. */
+const APPROVES_OFF = 'redact: off'
+
+/** How `base` is called among the slots. */
+export const BASE = 'base'
+
+type Owned = Pick<Credential, 'owner' | 'audience'>
+
+/** What an entry of a credential of this owner approves, as canonical texts: destinations, then the rest. */
+export function audienceFor(connection: Connection, owner: string): string[] {
+  const { destinations, ownedWildcard, redact } = connection
+  if (owner === 'site') return destinations.map(destinationText)
+  const { sets, slots } = placesFor(connection)
+  return [
+    // Who vouches for the names under a wildcard is part of what is approved.
+    ...destinations.filter(({ wildcard }) => ownedWildcard || !wildcard).map(destinationText),
+    ...(redact === 'off' ? [APPROVES_OFF] : []),
+    ...sets.map(setText),
+    ...slots.map(slotText),
+    ...caTexts(connection),
+  ]
+}
+
+/**
+ * Throws credential_outside_audience where the connection puts a user's own credential where its owner has not
+ * approved it, or names a CA that they have not.
+ */
+export function checkApproved(connection: Connection, credential: Owned, scope: Scope): void {
+  const [missing] = unapproved(connection, credential)
+  if (missing !== undefined) throw outside(connection, scope, missing)
+}
+
+/** What `checkApproved` would miss. */
+export function unapproved(connection: Connection, { owner, audience }: Owned): string[] {
+  if (owner === 'site') return []
+  const needed = [...placesFor(connection).sets.map(setText), ...caTexts(connection)]
+  return needed.filter((text) => !audience.includes(text))
+}
+
+/** Slots, by the audit's names, that this credential is not approved for; undefined where it is for all. */
+export function barredSlots(
+  connection: Connection,
+  { owner, audience }: Owned,
+): ReadonlySet<string> | undefined {
+  if (owner === 'site') return undefined
+  const barred = placesFor(connection).slots.filter((name) => !audience.includes(slotText(name)))
+  return barred.length > 0 ? new Set(barred) : undefined
+}
+
+/** Throws credential_outside_audience where one of the places, by the audit's names, is barred. */
+export function checkSlots(
+  connection: Connection,
+  barred: ReadonlySet<string>,
+  names: readonly string[],
+  scope: Scope,
+): void {
+  const name = names.find((one) => barred.has(one))
+  if (name !== undefined) throw outside(connection, scope, slotText(name))
+}
+
+/**
+ * What becomes of echoes of this credential. A connection that stops searching does not take a user's own
+ * credential out of the search; until its owner approved that, echoes are masked.
+ */
+export function redactFor(
+  { redact = 'mask' }: Pick<Connection, 'redact'>,
+  { owner, audience }: Owned,
+): Redact {
+  return redact === 'off' && owner !== 'site' && !audience.includes(APPROVES_OFF) ? 'mask' : redact
+}
+
+function setText(name: string): string {
+  return `sets: ${name}`
+}
+
+function slotText(name: string): string {
+  return `slot: ${name}`
+}
+
+/** Places beyond the headers in which keys usually stand, by the audit's names. */
+interface Places {
+  /** Where the connection itself puts something of the credential, whatever the client writes. */
+  readonly sets: readonly string[]
+  /** Where a client may, and the base, which it chooses by the entrance. */
+  readonly slots: readonly string[]
+}
+
+function placesFor(connection: Connection): Places {
+  const { headers, query = [], body, base, slots = {} } = connection
+  const draws = (text: string) => drawsOnAuth(parseConfiguredTemplate(text))
+  const header = (name: string) => name.toLowerCase()
+  const unusual = (name: string) => !USUAL_SLOTS.includes(name)
+  return {
+    sets: [
+      ...headers.flatMap(([name, text]) => (draws(text) ? [header(name)] : [])).filter(unusual),
+      ...query.flatMap(([name, text]) => (draws(text) ? [`query:${name}`] : [])),
+      ...(body
+        ? placesOf(compileBody(body))
+            .filter(drawsOnAuth)
+            .map(({ name }) => name)
+        : []),
+    ],
+    slots: [
+      ...(base !== undefined && draws(base) ? [BASE] : []),
+      ...(slots.headers ?? []).map(header).filter(unusual),
+      ...(slots.path === true ? ['path'] : []),
+      ...(slots.query ?? []).map((name) => `query:${name}`),
+      ...(slots.json ?? []).map((pointer) => `json:${pointer}`),
+      ...(slots.form ?? []).map((name) => `form:${name}`),
+    ],
+  }
+}
+
+/** However the file was laid out: its certificates, without what stands around them. */
+function caTexts({ ca }: Connection): string[] {
+  if (ca === undefined) return []
+  const certificates = ca.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [ca]
+  const bare = certificates.map((one) => one.replaceAll(/\s/g, '')).sort()
+  return [`ca: ${createHash('sha256').update(bare.join('\n')).digest('hex')}`]
+}
+
+function outside(connection: Connection, scope: Scope, missing: string): LocumError {
+  const [kind, name] = missing.split(/: (.*)/s) as [string, string]
+  const what = {
+    sets: `to be put into every request (${name})`,
+    slot: `to be put there (${name})`,
+    ca: 'for the CA that the connection trusts now',
+  }[kind]
+  return new LocumError(
+    'credential_outside_audience',
+    `The credential for \`${connection.name}\` (${scope}) was not approved ${what}.`,
+    {
+      hint: `Its owner approves it by entering it again: locum credential set ${connection.name} --for ${scope}`,
+    },
+  )
+}
