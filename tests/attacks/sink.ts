@@ -37,6 +37,8 @@ export class Sink {
   readonly secret: string | undefined
   /** Since the attack began. */
   arrivals: Arrival[] = []
+  /** What the attack itself forgot (`forget`): the table looks through it all the same. */
+  kept = ''
   /** How it answers: 200 and `ok` unless an attack says otherwise. */
   answer: Answer = () => OK
   /** Takes the whole connection instead, TLS done. */
@@ -72,7 +74,7 @@ export class Sink {
     return `${this.scheme}://${this.authority}`
   }
 
-  /** Every byte that came since the attack began. */
+  /** Every byte that came since the attack began, or last forgot. */
   get bytes(): string {
     return this.arrivals.map(({ bytes }) => bytes).join('')
   }
@@ -91,9 +93,18 @@ export class Sink {
     else replying((head, from) => this.answer(head, from))(socket)
   }
 
+  /** Forgets what came so far. */
+  forget(): void {
+    for (const arrival of this.arrivals) {
+      this.kept += arrival.bytes
+      arrival.bytes = ''
+    }
+  }
+
   /** Forgets what came, answers as at first and lets go of what is open: no attack sees another's. */
   reset(): void {
     this.arrivals = []
+    this.kept = ''
     this.answer = () => OK
     this.take = undefined
     for (const socket of this.#open) socket.destroy()

@@ -114,7 +114,7 @@ async function inTime(work: Promise<readonly string[]>): Promise<readonly string
 function strayed(ground: OpenGround): string[] {
   return ground.sinks.flatMap(({ name, secret }) => {
     if (secret === undefined) return []
-    const places = ground.sinks.filter((one) => one.name !== name && holds(one.bytes, secret))
+    const places = ground.sinks.filter((one) => one.name !== name && holds(one.kept + one.bytes, secret))
     return [
       ...places.map((place) => `the secret of ${name} arrived at ${place.name}`),
       ...(holds(ground.heard, secret) ? [`the secret of ${name} was handed to the client`] : []),

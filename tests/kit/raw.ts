@@ -182,6 +182,8 @@ export interface TunnelOptions {
   readonly as?: string
   /** The TLS server name; the host of the authority unless told, `false` for none. */
   readonly servername?: string | false
+  /** CONNECT's Host; the authority unless told. */
+  readonly host?: string
   /** What is spoken in the tunnel: TLS unless told. */
   readonly plain?: boolean
 }
@@ -191,10 +193,10 @@ export async function openTunnel(
   t: Teardown,
   site: Proxied,
   authority: string,
-  { as = 'ada', servername, plain = false }: TunnelOptions = {},
+  { as = 'ada', servername, host = authority, plain = false }: TunnelOptions = {},
 ): Promise<RawClient> {
   const client = await dial(t, site.port)
-  client.send(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${keyLine(site, 'connect', as)}\r\n`)
+  client.send(`CONNECT ${authority} HTTP/1.1\r\nHost: ${host}\r\n${keyLine(site, 'connect', as)}\r\n`)
   await client.until((received) => received.includes('\r\n\r\n'))
   if (!client.received.startsWith('HTTP/1.1 200 ')) throw new Error(client.received.split('\r\n')[0])
   client.received = ''
