@@ -74,12 +74,23 @@ const BASE64_WRITTEN: readonly (readonly [plus: string, slash: string])[] = [
   ['&#x2B;', '/'],
   ['+', '&#x2F;'],
 ]
+const JSON_ESCAPE = (code: number) => `\\u${code.toString(16).padStart(4, '0')}`
+/** Writers that take no chances: each character escaped, in JSON and JavaScript, Python and C, HTML and XML. */
+const EVERY: readonly ((code: number) => string)[] = [
+  JSON_ESCAPE,
+  (code) => `\\u${code.toString(16).toUpperCase().padStart(4, '0')}`,
+  (code) => `\\x${code.toString(16).padStart(2, '0')}`,
+  (code) => `\\x${code.toString(16).toUpperCase().padStart(2, '0')}`,
+  (code) => `&#${code};`,
+  (code) => `&#x${code.toString(16)};`,
+  (code) => `&#x${code.toString(16).toUpperCase()};`,
+]
 const BEYOND_ASCII = /[\u0080-\uffff]/
 
 /**
  * Every form in which a secret is searched for: as it stands, in UTF-16 too, base64 and base64url at each
- * of the three offsets, hex, percent-encoding, JSON escapes, entities of HTML. Each at least 8 bytes long; none where the
- * secret is shorter.
+ * of the three offsets, hex, percent-encoding, JSON escapes, entities of HTML, and every character escaped.
+ * Each at least 8 bytes long; none where the secret is shorter.
  */
 export function formsOf(secret: string): Buffer[] {
   const raw = Buffer.from(secret, 'utf8')
@@ -136,6 +147,7 @@ function addForms(forms: Set<string>, text: string, raw: Buffer): void {
   const hex = raw.toString('hex')
   const everyByte = hex.replace(/../g, '%$&')
   for (const one of [hex, everyByte]) forms.add(one).add(one.toUpperCase())
+  for (const write of EVERY) forms.add(escapedText(text, write))
   if (PLAIN.test(text)) return
   for (const kept of KEPT) {
     const coded = percentText(raw, kept)
@@ -168,6 +180,13 @@ function percentText(raw: Buffer, kept: RegExp): string {
   return text
 }
 
+/** Each UTF-16 unit escaped. */
+function escapedText(text: string, write: (code: number) => string): string {
+  let escaped = ''
+  for (let i = 0; i < text.length; i++) escaped += write(text.charCodeAt(i))
+  return escaped
+}
+
 function entityTexts(text: string): string[] {
   const safe = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
   return ENTITIES_BESIDE.map((entities) => safe.replace(/["'`+/=]/g, (char) => entities[char] ?? char))
@@ -188,12 +207,7 @@ function jsonTexts(text: string): Set<string> {
 
 function jsonText(text: string, escapes: (char: string) => boolean): string {
   let coded = ''
-  for (const char of text) coded += escapes(char) ? unicodeEscapes(char) : JSON.stringify(char).slice(1, -1)
+  for (const char of text)
+    coded += escapes(char) ? escapedText(char, JSON_ESCAPE) : JSON.stringify(char).slice(1, -1)
   return coded
-}
-
-function unicodeEscapes(char: string): string {
-  let text = ''
-  for (let i = 0; i < char.length; i++) text += `\\u${char.charCodeAt(i).toString(16).padStart(4, '0')}`
-  return text
 }

@@ -10,6 +10,7 @@ const BROWSER_FIELDS = ['cookie', 'origin', 'referer']
 /** What an upstream must not tell a browser about Locum's own origin (R13). */
 const UPSTREAM_FIELDS = [
   'set-cookie',
+  'set-cookie2',
   'alt-svc',
   'clear-site-data',
   'service-worker-allowed',
@@ -18,6 +19,7 @@ const UPSTREAM_FIELDS = [
   // Reports of everything that fails at the origin, and hints for everything that is asked of it.
   'nel',
   'report-to',
+  'reporting-endpoints',
   'accept-ch',
   'critical-ch',
   // A dictionary, a session, a login state for every connection's paths, and what advertisers measure.

@@ -46,8 +46,9 @@ export function unpackedHead(head: ResponseHead, trailers: Fields | undefined): 
 export function removeProxyFields(fields: Fields): void {
   for (let i = fields.size - 1; i >= 0; i--) {
     const name = fields.names[i] as string
-    if (!name.startsWith('proxy-')) continue
-    const ours = name === 'proxy-status' && /locum/i.test(fields.values[i] as string)
+    if (!name.startsWith('proxy-') && !name.startsWith('locum-')) continue
+    const ours =
+      name.startsWith('locum-') || (name === 'proxy-status' && /locum/i.test(fields.values[i] as string))
     if (ours || name === 'proxy-authenticate' || name === 'proxy-authentication-info') fields.removeAt(i)
   }
 }

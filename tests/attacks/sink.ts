@@ -3,7 +3,7 @@ import type { AddressInfo, Server, Socket } from 'node:net'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
 import type { Issued } from '../kit/certificates.ts'
-import { replying } from '../kit/upstream.ts'
+import { rememberCarrier, replying } from '../kit/upstream.ts'
 
 /** One connection that an upstream took. */
 export interface Arrival {
@@ -39,6 +39,8 @@ export class Sink {
   arrivals: Arrival[] = []
   /** What the attack itself forgot (`forget`): the table looks through it all the same. */
   kept = ''
+  /** How often plain HTTP came where TLS is spoken. */
+  plaintext = 0
   /** How it answers: 200 and `ok` unless an attack says otherwise. */
   answer: Answer = () => OK
   /** Takes the whole connection instead, TLS done. */
@@ -58,11 +60,14 @@ export class Sink {
   /** Listens on 127.0.0.1. `leaf`: for https. */
   static async start(spec: SinkSpec, leaf?: Issued): Promise<Sink> {
     const server: Server = leaf ? tls.createServer(leaf) : net.createServer()
-    server.on('tlsClientError', () => {})
     server.listen(spec.port, '127.0.0.1')
     await once(server, 'listening')
     const sink = new Sink(spec, server, leaf ? 'https' : 'http')
+    server.on('connection', rememberCarrier)
     server.on(leaf ? 'secureConnection' : 'connection', (socket: Socket) => sink.#arrive(socket))
+    server.on('tlsClientError', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ERR_SSL_HTTP_REQUEST') sink.plaintext++
+    })
     return sink
   }
 
@@ -105,6 +110,7 @@ export class Sink {
   reset(): void {
     this.arrivals = []
     this.kept = ''
+    this.plaintext = 0
     this.answer = () => OK
     this.take = undefined
     for (const socket of this.#open) socket.destroy()

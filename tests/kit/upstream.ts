@@ -136,7 +136,7 @@ export async function startUpstream(
       ws.send(`hello ${request.headers.authorization ?? ''}`)
     })
   })
-  server.on('connection', remember)
+  server.on('connection', rememberCarrier)
   server.on('clientError', (_error, socket) => socket.destroy())
   server.on(secure ? 'secureConnection' : 'connection', (socket: Socket) => {
     connections++
@@ -267,7 +267,8 @@ function portsOf({ localPort, remotePort }: Socket): string {
   return `${localPort} ${remotePort}`
 }
 
-function remember(socket: Socket): void {
+/** Makes a TCP connection known to `resetUnder`. */
+export function rememberCarrier(socket: Socket): void {
   const ports = portsOf(socket)
   carriers.set(ports, socket)
   socket.on('error', () => {})
@@ -306,7 +307,7 @@ export async function startBytes(
   const server: Server = secure
     ? tls.createServer({ ...(options.leaf ?? (await upstreamLeaf())) }, take)
     : net.createServer(take)
-  server.on('connection', remember)
+  server.on('connection', rememberCarrier)
   server.on('tlsClientError', () => {})
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
