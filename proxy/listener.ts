@@ -22,7 +22,7 @@ import { checkOrigin, isPreflight, preflightAnswer } from './gateway.ts'
 import type { Living } from './live.ts'
 import { recordRefusal } from './records.ts'
 import { codeOfFault, refusalOf } from './refusal.ts'
-import { isOwnField } from './request/reading.ts'
+import { speaksToLocum } from './request/reading.ts'
 import type { Room, Session } from './room.ts'
 import { openTunnel } from './tunnel/connect.ts'
 import { Passage } from './tunnel/passage.ts'
@@ -141,7 +141,7 @@ export class ProxyListener {
     const connection = serveH1(socket, session, this.#handler, {
       rest,
       limits: this.#limits,
-      isOurs: isOwnField,
+      isOurs: speaksToLocum,
     })
     this.#connections.add(connection)
     const unwatch = watchHalfClosed(socket, () => connection.destroy())

@@ -3,6 +3,7 @@ import type { Directory } from '../../core/directory.ts'
 import { type Entrance, LocumError } from '../../core/errors.ts'
 import { holdsProxyKey } from '../../core/proxy-key.ts'
 import { baseOf, chooseRoute, noConnection, type Route } from '../../core/route.ts'
+import { fieldMayHoldPlaceholder } from '../../core/scan.ts'
 import { isReadAsOne } from '../../core/slots.ts'
 import {
   type Base,
@@ -139,8 +140,12 @@ export function checkFilled(
   )
 }
 
-/** Whether a field, by its lower-case name, speaks to Locum. */
-export function isOwnField(name: string): boolean {
+/** Whether a field speaks to Locum: by its lower-case name, or since its value asks for a secret. */
+export function speaksToLocum(name: string, value: string): boolean {
+  return isOwnField(name) || fieldMayHoldPlaceholder(value, undefined)
+}
+
+function isOwnField(name: string): boolean {
   return name.startsWith('locum-')
 }
 
@@ -150,7 +155,7 @@ function takeOwnFields(head: RequestHead, caller: Caller): string | undefined {
   let named: string | undefined
   for (let i = fields.names.length - 1; i >= 0; i--) {
     const name = fields.names[i] as string
-    if (name === 'proxy-authorization') fields.removeAt(i)
+    if (name === 'proxy-authorization' || name === 'proxy_authorization') fields.removeAt(i)
     else if (isOwnField(name) || name.startsWith('locum_')) {
       // Served as themselves, they would use the wrong person's credential.
       if (name === FOR_HEADER && caller.actor === undefined) refuseActing()

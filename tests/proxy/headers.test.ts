@@ -40,6 +40,17 @@ for (const entrance of ENTRANCES) {
     t.equal(headers['x-drop'], undefined)
   })
 
+  t.test(`${entrance}: nor a field in which a client asks for a secret`, async (t) => {
+    for (const asks of [ASKS, `Authorization: Basic ${btoa('<<$Auth.API_Key>>:x')}`]) {
+      const headers = ['Connection: Authorization, X-Drop', 'X-Drop: 1', asks]
+      const { status } = await askBy(t, site, entrance, { ...upstream, name: 'echo' }, { headers })
+      t.equal(status, 200)
+      const seen = (upstream.requests.at(-1) as (typeof upstream.requests)[0]).headers
+      t.match(seen.authorization, asks.includes('Basic') ? `Basic ${btoa(`${SECRET}:x`)}` : SECRET)
+      t.equal(seen['x-drop'], undefined)
+    }
+  })
+
   t.test(`${entrance}: what belongs to one hop, and what speaks to Locum, does not go on`, async (t) => {
     const own = entrance === 'gateway' ? ['Proxy-Authorization: Bearer x'] : ['Locum-Authorization: Bearer x']
     const { status } = await askBy(

@@ -234,6 +234,13 @@ for (let byte = 0; byte < 0x21; byte++) {
   REFUSED[`byte ${byte} in a name`] = [`GET / HTTP/1.1\r\n${H}X${char}: a\r\n\r\n`]
   REFUSED[`byte ${byte} in a target`] = [`GET /${char} HTTP/1.1\r\n${H}\r\n`]
 }
+for (const line of [
+  'Content_Length: 1',
+  'content_length: 1',
+  'TRANSFER_ENCODING: chunked',
+  'Transfer_Encoding: x',
+])
+  REFUSED[line] = [`GET / HTTP/1.1\r\n${H}${line}\r\n\r\n`]
 REFUSED['byte 127 in a value'] = [`GET / HTTP/1.1\r\n${H}X: \x7f\r\n\r\n`]
 
 t.test('refuses a request’s head that can be read in two ways', async (t) => {

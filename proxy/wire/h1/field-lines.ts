@@ -19,6 +19,9 @@ for (let byte = 0; byte < 256; byte++) {
   if (byte > 0x20 && byte < 0x7f && byte !== 0x23 && byte !== 0x5c) (OCTETS[byte] as number) |= IN_TARGET
 }
 
+/** Whether a field, by its lower-case name and its value, speaks to this side. */
+export type IsOurs = (name: string, value: string) => boolean
+
 /**
  * Field lines read from a head: `fields` is what passes; what belongs to the connection or to the
  * framing stands beside it, as it came. A name that may come once and came again is malformed.
@@ -88,6 +91,8 @@ export class FieldLines {
     }
     if (ofRequest) {
       switch (name.kind) {
+        case names.MISSPELLED:
+          throw malformed('a framing field spelled with an underscore')
         case names.HOST:
           if (this.host !== undefined) throw malformed('two Host fields')
           this.host = value
@@ -136,7 +141,7 @@ export class FieldLines {
    * Proxy-Authorization is for us and stays until it was used, and so do fields that `isOurs` knows.
    * Throws malformed for a list without end.
    */
-  persistent(minor: 0 | 1, isOurs?: (name: string) => boolean): boolean {
+  persistent(minor: 0 | 1, isOurs?: IsOurs): boolean {
     const text = this.connection?.toLowerCase()
     if (text === undefined) return minor === 1
     if (text === 'keep-alive') return true
@@ -149,7 +154,7 @@ export class FieldLines {
     const { fields } = this
     for (let i = fields.size - 1; i >= 0; i--) {
       const name = fields.names[i] as string
-      if (options.has(name) && isOurs?.(name) !== true) fields.removeAt(i)
+      if (options.has(name) && isOurs?.(name, fields.values[i] as string) !== true) fields.removeAt(i)
     }
     return keep && !close
   }
@@ -186,7 +191,7 @@ const NOT_IN_TRAILERS = new Set(
 )
 
 export function isTrailer(lower: string): boolean {
-  return !NOT_IN_TRAILERS.has(lower)
+  return !NOT_IN_TRAILERS.has(lower.replaceAll('_', '-'))
 }
 
 /** A trailer section with its blank line. What must not be a trailer is dropped. Throws malformed. */

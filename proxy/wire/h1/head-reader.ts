@@ -1,6 +1,6 @@
 import type { Limits } from '../limits.ts'
 import { type RequestHead, type ResponseHead, WireError } from '../message.ts'
-import { FieldLines, IN_TARGET, IN_TOKEN, OCTETS } from './field-lines.ts'
+import { FieldLines, IN_TARGET, IN_TOKEN, type IsOurs, OCTETS } from './field-lines.ts'
 
 const SPACE = 32
 
@@ -63,7 +63,7 @@ export function readRequestHead(
   from: number,
   limits: Limits,
   last: Repetition<RequestRest>,
-  isOurs?: (name: string) => boolean,
+  isOurs?: IsOurs,
 ): ReadRequest {
   let at = from
   while (((OCTETS[text.charCodeAt(at)] as number) & IN_TOKEN) !== 0) at++
@@ -90,11 +90,7 @@ export function readRequestHead(
   }
 }
 
-function readRequestRest(
-  text: string,
-  limits: Limits,
-  isOurs: ((name: string) => boolean) | undefined,
-): RequestRest {
+function readRequestRest(text: string, limits: Limits, isOurs: IsOurs | undefined): RequestRest {
   const minor = readVersion(text)
   if (!text.startsWith('\r\n', 8)) throw malformed('a request line that does not end behind its version')
   const lines = new FieldLines().read(text, 10, true, limits.headLines - 1)

@@ -11,6 +11,8 @@ export const KEEP_ALIVE = 7
 export const HOP = 8
 export const AUTHORIZATION = 9
 export const PROXY_AUTHORIZATION = 10
+/** What CGI and its heirs (RFC 3875 §4.1.18) read as a field that frames the message. */
+export const MISSPELLED = 11
 
 export interface Name {
   /** A copy of its own, where the name is one that is kept: it holds no head in memory. */
@@ -31,6 +33,8 @@ const KINDS = new Map<string, number>([
   ['proxy-connection', HOP],
   ['authorization', AUTHORIZATION],
   ['proxy-authorization', PROXY_AUTHORIZATION],
+  ['content_length', MISSPELLED],
+  ['transfer_encoding', MISSPELLED],
 ])
 
 const COMMON = `accept accept-charset accept-encoding accept-language accept-ranges

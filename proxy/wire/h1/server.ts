@@ -4,6 +4,7 @@ import { type ServerHandler, type Tunnel, WireError } from '../message.ts'
 import { BodyReader } from './body-reader.ts'
 import { Connection } from './connection.ts'
 import { Exchange } from './exchange.ts'
+import type { IsOurs } from './field-lines.ts'
 import { Repetition, type RequestRest, readRequestHead } from './head-reader.ts'
 import { CHUNKED, LastLines, LENGTH, NONE, writeResponseHead } from './head-writer.ts'
 import { reset } from './socket.ts'
@@ -12,8 +13,8 @@ export interface ServerOptions {
   limits?: Readonly<Limits>
   /** Bytes that were read from the socket already. */
   rest?: Buffer
-  /** Fields, by their lower-case name, that speak to this side: no `Connection` takes them away. */
-  isOurs?: (name: string) => boolean
+  /** Fields that speak to this side: no `Connection` takes them away. */
+  isOurs?: IsOurs
 }
 
 export interface ServerConnectionHandle<S> {
