@@ -1,5 +1,5 @@
 import type { Entrance } from '../kit/raw.ts'
-import { asking, entrancesOf } from './asking.ts'
+import { asking, entrancesOf, settled } from './asking.ts'
 import type { Ground } from './attack.ts'
 import { READERS, readBy } from './readers.ts'
 
@@ -50,9 +50,7 @@ export async function tryFraming(ground: Ground, gadgets: readonly Gadget[]): Pr
       headers: asking(ground, `X-Gadget: ${number}`, ...(lines === '' ? [] : [lines])),
       raw: body,
     })
-    client.socket.end()
-    await client.whole()
-    client.socket.destroy()
+    await settled(client)
   }
 }
 

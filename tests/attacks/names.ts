@@ -1,12 +1,16 @@
 import type { RawClient } from '../kit/raw.ts'
+import { within } from './asking.ts'
 import type { Ground } from './attack.ts'
 import type { Sink } from './sink.ts'
 
-/** Sends one request and says what it was answered with; 0 where nothing but an end came. */
+/** What a client's request was answered with; 0 where nothing but an end came, or nothing at all. */
 export async function statusOf(client: RawClient): Promise<number> {
-  const text = await client.until((received) => /^HTTP\/1\.1 [2-5]\d\d /m.test(received))
+  await within(
+    3000,
+    client.until((received) => /^HTTP\/1\.1 [2-5]\d\d /m.test(received)),
+  )
   client.socket.destroy()
-  return Number(/^HTTP\/1\.1 ([2-5]\d\d) /m.exec(text)?.[1] ?? 0)
+  return Number(/^HTTP\/1\.1 ([2-5]\d\d) /m.exec(client.received)?.[1] ?? 0)
 }
 
 /** What a client says in each place of a request that can name a host. */

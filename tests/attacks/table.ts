@@ -7,7 +7,7 @@ import type { Sink } from './sink.ts'
 const FOLDER = join(import.meta.dirname, 'portable')
 
 /** ms that one attack may take: who has said nothing by then has not held. */
-const PATIENCE = 30_000
+const PATIENCE = 90_000
 
 /** What came of an attack. `why`: what went wrong, or why it could not be tried. */
 export interface Verdict {

@@ -1,4 +1,5 @@
 import { clientHello, inRecords } from '../../kit/client-hello.ts'
+import { settled } from '../asking.ts'
 import type { Attack } from '../attack.ts'
 
 const NAMES = [
@@ -54,8 +55,7 @@ export const attack: Attack = {
     for (const name of NAMES) {
       const tunnel = await ground.tunnel(allowed.authority, { plain: true })
       tunnel.socket.write(inRecords(clientHello({ names: [[name]] }), 16_000))
-      tunnel.socket.end()
-      await tunnel.whole()
+      await settled(tunnel)
       // A record of type 22 would be a ServerHello: the name was accepted.
       if (
         tunnel.received.charCodeAt(0) === 22 &&

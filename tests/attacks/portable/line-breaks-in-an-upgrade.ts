@@ -1,4 +1,4 @@
-import { asking, entrancesOf } from '../asking.ts'
+import { asking, entrancesOf, settled } from '../asking.ts'
 import type { Attack } from '../attack.ts'
 
 export const attack: Attack = {
@@ -28,9 +28,7 @@ export const attack: Attack = {
               'Sec-WebSocket-Version: 13',
             ),
           })
-          client.socket.end()
-          await client.whole()
-          client.socket.destroy()
+          await settled(client)
           // A line of its own in what was sent is one in what arrives.
           if (one !== '\r\n' && /[\r\n]X-Split/.test(to.bytes))
             wrong.push(`${entrance}: ${JSON.stringify(one)} in ${name} ends a line`)

@@ -1,4 +1,4 @@
-import { entrancesOf } from '../asking.ts'
+import { entrancesOf, settled } from '../asking.ts'
 import type { Attack } from '../attack.ts'
 import { READERS, readBy } from '../readers.ts'
 
@@ -77,9 +77,7 @@ export const attack: Attack = {
         client.send(
           `${line.replaceAll('TARGET', target)}\r\nHost: ${host}\r\n${ground.key(entrance)}${ground.asks}\r\n\r\n`,
         )
-        client.socket.end()
-        await client.whole()
-        client.socket.destroy()
+        await settled(client)
         const shown = JSON.stringify(line.slice(0, 40))
         for (const [reader, habits] of Object.entries(READERS))
           if (readBy(habits, to.bytes).length > 1)

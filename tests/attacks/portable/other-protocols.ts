@@ -1,4 +1,4 @@
-import { asking, entrancesOf } from '../asking.ts'
+import { asking, entrancesOf, settled } from '../asking.ts'
 import type { Attack } from '../attack.ts'
 
 const OPENINGS: Readonly<Record<string, string>> = {
@@ -21,8 +21,7 @@ export const attack: Attack = {
     for (const [what, bytes] of Object.entries(OPENINGS)) {
       const client = await ground.dial()
       client.send(bytes)
-      client.socket.end()
-      const text = await client.whole()
+      const text = await settled(client)
       if (/^HTTP\/1\.1 [23]/.test(text) || text.startsWith('\x05') || text.startsWith('\0Z'))
         wrong.push(`${what} is answered with ${JSON.stringify(text.slice(0, 30))}`)
       client.socket.destroy()

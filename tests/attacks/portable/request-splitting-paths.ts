@@ -1,4 +1,4 @@
-import { asking, entrancesOf } from '../asking.ts'
+import { asking, entrancesOf, settled } from '../asking.ts'
 import type { Attack } from '../attack.ts'
 
 /** Characters whose last byte is CR, LF or a blank: a writer that cuts them to a byte writes a line end. */
@@ -35,9 +35,7 @@ export const attack: Attack = {
           path: `/outer${odd}X-Split:${odd}${odd}GET /hidden`,
           headers: asking(ground),
         })
-        client.socket.end()
-        await client.whole()
-        client.socket.destroy()
+        await settled(client)
         if (/^(?:X-Split|GET \/hidden)/m.test(to.bytes))
           wrong.push(`${entrance}: ${JSON.stringify(odd)} ends a line`)
         to.reset()
