@@ -3,14 +3,17 @@ import { lookup } from 'node:dns/promises'
 import { serveConsole } from './admin/listener.ts'
 import { methods } from './auth-methods/index.ts'
 import { StoreBroker } from './broker/broker.ts'
+import { ConnectionBudgets } from './broker/budgets.ts'
 import { StoreDirectory } from './broker/directory.ts'
 import { openAuthority } from './certs/authority.ts'
 import { followAuthority } from './certs/following.ts'
 import { type Clock, turnClock } from './core/clock.ts'
 import type { Egress } from './core/egress.ts'
 import { LocumError } from './core/errors.ts'
+import type { Limits } from './core/limits.ts'
 import { checkOpenness, type ListenSpec, parseListenAddress, type TlsFiles } from './core/listen.ts'
 import type { Bound } from './listeners/bind.ts'
+import { Limiter } from './proxy/limiter.ts'
 import { ProxyListener } from './proxy/listener.ts'
 import { Live } from './proxy/live.ts'
 import type { Room } from './proxy/room.ts'
@@ -19,7 +22,7 @@ import type { Lookup } from './proxy/upstreams/addresses.ts'
 import type { UpstreamLimits } from './proxy/upstreams/limits.ts'
 import { Upstreams } from './proxy/upstreams/upstreams.ts'
 import { connectH1 } from './proxy/wire/h1/client.ts'
-import { type Limits, limitsWith } from './proxy/wire/limits.ts'
+import { limitsWith, type Limits as WireLimits } from './proxy/wire/limits.ts'
 import { type OpenStore, openStore } from './store/open.ts'
 import { VERSION } from './version.ts'
 
@@ -56,8 +59,10 @@ export interface StartConfig {
   /** Every address of a name; the system's resolver unless told. */
   readonly lookup?: Lookup
   readonly methods?: typeof methods
+  /** What each principal may use that has no limits of its own; how many clients may be unknown. */
+  readonly callers?: Limits & { readonly newcomers?: number }
   /** Bounds other than the usual ones. */
-  readonly limits?: { readonly wire?: Partial<Limits>; readonly upstreams?: Partial<UpstreamLimits> }
+  readonly limits?: { readonly wire?: Partial<WireLimits>; readonly upstreams?: Partial<UpstreamLimits> }
   /** Answers a challenge at the console as this process alone can. */
   readonly prove?: (challenge: string) => string
   /** For the operator; one line, never a secret. */
@@ -114,6 +119,8 @@ export async function start(config: StartConfig): Promise<Running> {
     closers.push(() => directory.close())
     const broker = new StoreBroker({ store, sealer, clock, directory, fetch: globalThis.fetch })
     closers.push(() => broker.close())
+    const budgets = new ConnectionBudgets({ store, clock })
+    closers.push(() => budgets.close())
     const listeners: { address: string; port: number }[] = []
     const limits = limitsWith(config.limits?.wire ?? {})
     const upstreams = new Upstreams({
@@ -142,6 +149,8 @@ export async function start(config: StartConfig): Promise<Running> {
       audit,
       clock,
       live,
+      budgets,
+      limiter: new Limiter({ clock, usual: config.callers, newcomers: config.callers?.newcomers }),
       passesUnmatched: config.unmatched === 'tunnel',
       counts: { requests: 0, refused: 0, uncredentialed: 0, masked: 0, unsearched: 0, unmatched: 0 },
       nextId: () => `${prefix}${(++last).toString(36)}`,

@@ -4,18 +4,16 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { chartOf } from './chart.ts'
 import { mitmproxy, squid } from './intercepting.ts'
-import { measureAll } from './measure.ts'
+import { LOAD_CORE, measureAll } from './measure.ts'
 import { httpMitmProxy, httpProxy, mockttp } from './node-peers.ts'
 import { startOrigin } from './origin.ts'
 import { haproxy, locum, nginx, type Peer, type Place, type Running } from './peers.ts'
 import { findProgram, nextMessage, startOnCore } from './processes.ts'
 import { markdownOf } from './report.ts'
-import { LOCUM, printTable, rowsOf, searchOf, UNSEARCHED } from './table.ts'
+import { LOCUM, printTable, rowsOf, searchOf, slowedBy, UNSEARCHED } from './table.ts'
 import { WORKLOADS } from './workloads.ts'
 
-/** Proxies have this core for themselves; the origin and the load share the other. */
 const PROXY_CORE = 0
-const LOAD_CORE = 1
 /** What the picture shows. */
 const SHOWN = ['W1', 'W2', 'W3', 'W5']
 
@@ -81,6 +79,7 @@ async function main(): Promise<void> {
       const search = searchOf(workload, samples)
       if (search !== undefined) console.log(search)
     }
+    for (const told of slowedBy('W8', 'W6', samples)) console.log(told)
     const measured = peers.map(([, running]) => running)
     if (options.markdown !== undefined)
       writeFileSync(options.markdown, markdownOf({ rounds, seconds, origin: origin.name, measured, tables }))

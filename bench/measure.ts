@@ -3,11 +3,14 @@ import { join } from 'node:path'
 import type { Job, Result } from './load.ts'
 import { LARGE, type Origin, SMALL } from './origin.ts'
 import type { Peer, Place, Running } from './peers.ts'
-import { nextMessage, type Program } from './processes.ts'
+import { nextMessage, type Program, startOnCore } from './processes.ts'
 import { profileWhile } from './profile.ts'
 import { directRoute, type Route } from './routes.ts'
 import type { Sample } from './table.ts'
 import type { Workload } from './workloads.ts'
+
+/** Proxies have the other for themselves; the origin, the load and slow clients share this one. */
+export const LOAD_CORE = 1
 
 /** ms of load before the measurement: at first for compilers, later for caches. */
 const FIRST_WARM_UP = 2500
@@ -75,6 +78,20 @@ function turnsOf(bench: Bench, workload: Workload, round: number): Turn[] {
   return turns
 }
 
+/** While so many clients hold on to their connections, from a process beside the load's. */
+async function besideSlow<T>(clients: number, { port }: Route, work: () => Promise<T>): Promise<T> {
+  const script = join(import.meta.dirname, 'slow.ts')
+  const slow = startOnCore(LOAD_CORE, 'slow clients', [process.execPath, script], { ipc: true })
+  try {
+    const ready = nextMessage(slow)
+    slow.process.send({ port, clients })
+    await ready
+    return await work()
+  } finally {
+    await slow.stop()
+  }
+}
+
 /** On a process of its own. */
 async function measureAnew(bench: Bench, peer: Peer, workload: Workload): Promise<Result> {
   const folder = mkdtempSync(join(bench.place.folder, 'anew-'))
@@ -100,7 +117,8 @@ async function measure(
   const request = workload.large ? route.request.replace(SMALL, LARGE) : route.request
   const warmMs = Math.min(round === 1 ? FIRST_WARM_UP : WARM_UP, 2 * ms)
   const job: Job = { ...route, ...workload.load, request, warmMs, ms }
-  const run = async (): Promise<Result> => {
+  const run = () => (workload.slow === undefined ? ask() : besideSlow(workload.slow, route, ask))
+  const ask = async (): Promise<Result> => {
     const answer = nextMessage<{ result: Result } | { error: string }>(load)
     load.process.send(job)
     const told = await answer

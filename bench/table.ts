@@ -83,6 +83,22 @@ export function searchOf(workload: Workload, all: readonly Sample[]): string | u
   return costs.length > 0 ? `The search for echoes takes ${costs.join(', ')}.` : undefined
 }
 
+/** How much longer the slowest requests of one workload take than those of another, for each proxy with both. */
+export function slowedBy(id: string, beside: string, all: readonly Sample[]): string[] {
+  const worst = ({ latencies }: Sample) =>
+    [...latencies].sort((a, b) => a - b)[Math.floor(0.99 * latencies.length)] ?? Number.NaN
+  return [...new Set(all.map(({ name }) => name))].flatMap((name) => {
+    const own = all.filter((sample) => sample.name === name)
+    const ratios = own.flatMap((sample) => {
+      const other = own.find(({ workload, round }) => workload.id === beside && round === sample.round)
+      return sample.workload.id === id && other ? [worst(sample) / worst(other)] : []
+    })
+    return ratios.length > 0
+      ? [`${name}: the p99 of ${id} is ${median(ratios).toFixed(2)} × that of ${beside}.`]
+      : []
+  })
+}
+
 function line(name: string, columns: readonly string[]): string {
   return name.padEnd(24) + columns.map((column) => column.padStart(16)).join('')
 }

@@ -16,6 +16,8 @@ export interface Workload {
   /** The large answer instead of the small one. */
   readonly large?: boolean
   readonly load: Pick<Job, 'connections' | 'rate' | 'once' | 'fresh'>
+  /** So many other clients whose heads never end, from before the load to behind it. */
+  readonly slow?: number
   /** Measured once, on a proxy that has just been started: memory tells what came before. */
   readonly anew?: boolean
   /** The first is what proxies are compared by. */
@@ -105,6 +107,14 @@ export const WORKLOADS: readonly Workload[] = [
     entrance: 'forward',
     load: { connections: 8, rate: 200 },
     figures: [latency(0.5, 'p50 µs'), latency(0.99, 'p99 µs'), cpu],
+  },
+  {
+    id: 'W8',
+    title: 'latency of W6 beside 5,000 clients whose heads never end',
+    entrance: 'forward',
+    load: { connections: 8, rate: 200 },
+    slow: 5000,
+    figures: [latency(0.99, 'p99 µs'), latency(0.5, 'p50 µs'), cpu],
   },
   {
     id: 'W7',

@@ -187,9 +187,9 @@ function callerOf(
   via: Principal['via'],
   key: { keyHash?: string; expiresAt?: number },
 ): Caller {
-  const { id, kind, profile, email, projects, admin, mayActFor } = record
+  const { id, kind, profile, email, projects, admin, mayActFor, limits } = record
   return {
-    principal: { id, kind, profile, email, projects, admin, via },
+    principal: { id, kind, profile, email, projects, admin, via, limits },
     // Nobody reaches a user's credential without showing who they are, and no administrator does (R28).
     mayActFor: via === 'default' || admin ? undefined : mayActFor,
     keyHash: key.keyHash,

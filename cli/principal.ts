@@ -22,6 +22,10 @@ interface AddOptions extends GlobalOptions {
   readonly admin?: boolean
   readonly mayActFor: readonly string[]
   readonly ttl?: string
+  readonly connections?: number
+  readonly inFlight?: number
+  readonly rate?: number
+  readonly burst?: number
 }
 
 /** A verb that takes an id: its name, what it is for, its work, what to say when it is done. */
@@ -49,6 +53,10 @@ export function principalCommand(terminal: Terminal): Command {
       [],
     )
     .option('--ttl <duration>', 'how long the key is valid: 90d, 12h, 30m (without it: until it is revoked)')
+    .option('--connections <n>', 'connections of its clients at once', Number)
+    .option('--in-flight <n>', 'requests under way at once', Number)
+    .option('--rate <n>', 'requests a second, in the long run', Number)
+    .option('--burst <n>', 'requests at once after a pause', Number)
     .addHelpText(
       'after',
       `
@@ -58,9 +66,14 @@ The key is printed alone on standard output, so that it can be kept at once:
   $ locum principal add billing --kind service --ttl 90d`,
     )
     .action(async (id: string, _: unknown, command: Command) => {
-      const { kind, profile, email, project, admin, mayActFor, ttl, ...options } =
+      const { kind, profile, email, project, admin, mayActFor, ttl, ...more } =
         command.optsWithGlobals() as AddOptions
-      const input = { id, kind, profile, email, projects: project, admin, mayActFor, ttl }
+      const { connections, inFlight, rate, burst, ...options } = more
+      const limits = defined({ connections, inFlight, rate, burst })
+      const input = {
+        ...{ id, kind, profile, email, projects: project, admin, mayActFor, ttl },
+        limits: Object.keys(limits).length > 0 ? limits : undefined,
+      }
       const given = await withSite(terminal, options, ({ run }) => run(addPrincipal, defined(input)))
       printKey(terminal, options, given, `Added ${id} (${kind}).`)
     })
@@ -108,6 +121,7 @@ The key is printed alone on standard output, so that it can be kept at once:
             ['projects', one.projects.join(', ')],
             ['administrator', one.admin ? 'yes' : undefined],
             ['may act for', one.mayActFor?.join(', ')],
+            ['limits', limitsText(one)],
             ['state', stateOf(one)],
             ['added', timeText(terminal, one.createdAt, now)],
             ['revoked', one.revokedAt === undefined ? undefined : timeText(terminal, one.revokedAt, now)],
@@ -193,6 +207,15 @@ function printKey(terminal: Terminal, options: GlobalOptions, given: GivenKey, d
 function keysText({ keys }: PrincipalView, now: number): string {
   const expired = keys.filter(({ expiresAt }) => expiresAt !== undefined && expiresAt <= now).length
   return expired === 0 ? String(keys.length) : `${keys.length - expired} (${expired} expired)`
+}
+
+function limitsText({ limits }: PrincipalView): string | undefined {
+  return (
+    limits &&
+    Object.entries(limits)
+      .map(([name, most]) => `${name} ${most}`)
+      .join(', ')
+  )
 }
 
 function stateOf(one: PrincipalView): string {

@@ -135,8 +135,19 @@ async function startOn(
   }
   const prove = (challenge: string) => sign.prove(challenge)
   try {
-    const { identity, egress, unmatched } = content ?? {}
-    return await start({ data: site.data, store: site, listen, identity, egress, unmatched, env, log, prove })
+    const { identity, egress, unmatched, limits: callers } = content ?? {}
+    return await start({
+      data: site.data,
+      store: site,
+      listen,
+      identity,
+      egress,
+      unmatched,
+      callers,
+      env,
+      log,
+      prove,
+    })
   } catch (thrown) {
     throw listenError(thrown)
   }

@@ -89,6 +89,8 @@ export interface ErrorExtras {
   cause?: unknown
   /** What to do next, for people. */
   hint?: string
+  /** Seconds after which it is worth another try. */
+  retryAfter?: number
   /** Where the caller can put it right themselves. */
   authorizeUrl?: string
 }
@@ -102,6 +104,7 @@ export class LocumError extends Error {
   readonly detail: string
   readonly hint: string | undefined
   readonly authorizeUrl: string | undefined
+  readonly retryAfter: number | undefined
 
   constructor(code: Code, detail: string, extras: ErrorExtras = {}) {
     super(`${code}: ${detail}`, extras.cause === undefined ? undefined : { cause: extras.cause })
@@ -110,6 +113,7 @@ export class LocumError extends Error {
     this.detail = detail
     this.hint = extras.hint
     this.authorizeUrl = extras.authorizeUrl
+    this.retryAfter = extras.retryAfter
   }
 
   [inspect.custom](): string {

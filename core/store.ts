@@ -82,6 +82,17 @@ export interface Store {
     next: { sealed: Sealed; expiresAt?: number },
   ): Promise<GrantRecord>
 
+  /**
+   * Draws uses of a connection from its budget of `most` in the period that began at `from` (Unix ms), by one
+   * principal or, where that is empty, by all: as many as `share` says of what is left, at most all of it.
+   * A negative share gives back. Returns how many were drawn.
+   */
+  drawUses(
+    as: Principal,
+    of: { connection: string; principal: string; from: number; most: number },
+    share: (left: number) => number,
+  ): Promise<number>
+
   /** One holder at a time over all processes; waits for it. The lease ends with the work, or `ttl` ms after its holder died. */
   lease<T>(as: Principal, key: string, ttl: number, work: (fence: number) => Promise<T>): Promise<T>
 

@@ -1,4 +1,5 @@
 import type { Destination } from './destination.ts'
+import type { Budgets, Limits } from './limits.ts'
 import type { Json, JsonObject } from './secret.ts'
 
 /** Who calls. */
@@ -10,6 +11,8 @@ export interface Principal {
   readonly projects: readonly string[]
   readonly admin: boolean
   readonly claims?: JsonObject
+  /** Its own; the site's hold where there are none. */
+  readonly limits?: Limits
   readonly via: 'key' | 'certificate' | 'jwt' | 'session' | 'default' | 'local' | 'system'
 }
 
@@ -26,6 +29,7 @@ export interface PrincipalRecord {
   readonly mayActFor?: readonly string[]
   /** Unix ms of its last revocation: keys and certificates from before prove nothing. */
   readonly revokedAt?: number
+  readonly limits?: Limits
   readonly managedBy?: string
   readonly version: number
   /** Unix ms. */
@@ -134,6 +138,7 @@ export interface Connection {
   readonly ca?: string
   /** False: CONNECT passes untouched. Left out: it is opened. */
   readonly intercept?: false
+  readonly budget?: Budgets
   readonly managedBy?: string
   /** Grows with every change; 1 at first. */
   readonly version: number

@@ -8,6 +8,7 @@ import {
   isAddress,
   parseDestination,
 } from '../core/destination.ts'
+import { type Budgets, parseBudget } from '../core/limits.ts'
 import { parseConfiguredTemplate } from '../core/placeholder.ts'
 import { compileRoute } from '../core/route.ts'
 import type { JsonObject } from '../core/secret.ts'
@@ -82,10 +83,21 @@ export async function toConnection(
     allowPlaintext: entry.allowPlaintext ?? false,
     ca,
     intercept: entry.intercept === false ? false : undefined,
+    budget: readBudgets(entry),
   }
   if (!sound) return undefined
   attempt(problem, [], () => compileRoute({ ...connection, version: 1 }, methods))
   return sound ? connection : undefined
+}
+
+function readBudgets({ budget }: ConnectionEntry): Budgets | undefined {
+  if (budget === undefined) return undefined
+  const { total, perCaller } = budget
+  if (total === undefined && perCaller === undefined) return undefined
+  return {
+    total: total === undefined ? undefined : parseBudget(total),
+    perCaller: perCaller === undefined ? undefined : parseBudget(perCaller),
+  }
 }
 
 function checkMethod(method: AuthMethod, config: JsonObject, entry: ConnectionEntry, problem: Report): void {

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { BudgetsEntry, LimitsEntry, SiteLimitsEntry } from './limits-schema.ts'
 import { ListenSection } from './listen-schema.ts'
 import { ActForText, about, closed, Kind, Label, Name, PrincipalId, ScopeText } from './schema.ts'
 import { BodyEntry, PlaceholdersEntry, QueryEntry, SlotsEntry, texts } from './slot-schema.ts'
@@ -56,6 +57,9 @@ export const PrincipalEntry = closed(
         Type.Array(ActForText),
         { examples: [['user:*']] },
       ),
+    ),
+    limits: Type.Optional(
+      about("How much of Locum it may use; the site's `limits` hold for what is left out.", LimitsEntry),
     ),
   },
   'a principal: { id: ada, kind: user }',
@@ -183,6 +187,9 @@ export const ConnectionEntry = closed(
         { default: true },
       ),
     ),
+    budget: Type.Optional(
+      about('How often it may be used. Counted over all processes, and kept.', BudgetsEntry),
+    ),
   },
   'a connection: { name, destinations, auth }',
 )
@@ -275,6 +282,9 @@ export const FileSchema = closed(
         Type.Enum(['deny', 'tunnel']),
         { default: 'deny' },
       ),
+    ),
+    limits: Type.Optional(
+      about('How much of Locum each principal may use that has no limits of its own.', SiteLimitsEntry),
     ),
     principals: Type.Optional(about('Users and services that may call.', Type.Array(PrincipalEntry))),
     connections: Type.Optional(about('External systems that can be reached.', Type.Array(ConnectionEntry))),

@@ -1,6 +1,7 @@
 import { checkFields } from '../core/credential.ts'
 import type { Egress } from '../core/egress.ts'
 import { LocumError } from '../core/errors.ts'
+import type { Limits } from '../core/limits.ts'
 import { isProxyKey, proxyKeyHash } from '../core/proxy-key.ts'
 import type { JsonObject } from '../core/secret.ts'
 import type { Connection, Scope } from '../core/words.ts'
@@ -10,6 +11,7 @@ import { toConnection } from './file-connection.ts'
 import { readEgress } from './file-egress.ts'
 import { type DesiredListeners, readListeners } from './file-listen.ts'
 import { type CredentialEntry, FileSchema, type FileValue } from './file-schema.ts'
+import { someLimits } from './limits-schema.ts'
 import type { Context } from './operation.ts'
 import { misfits } from './schema.ts'
 import { asSource, type ReadText, readBeside, readFields, readSecret } from './secret-source.ts'
@@ -23,6 +25,7 @@ export interface DesiredPrincipal {
   readonly projects: readonly string[]
   readonly admin: boolean
   readonly mayActFor?: readonly string[]
+  readonly limits?: Limits
   /** Hex of its key's SHA-256, where the file gives one. */
   readonly keyHash?: string
 }
@@ -53,6 +56,8 @@ export interface FileContent {
   /** The parent proxy of whoever serves with this file. */
   readonly egress?: Egress
   readonly unmatched: NonNullable<FileValue['unmatched']>
+  /** What holds for principals without limits of their own, and for clients that nobody knows yet. */
+  readonly limits: NonNullable<FileValue['limits']>
   readonly principals: readonly DesiredPrincipal[]
   readonly connections: readonly DesiredConnection[]
   readonly credentials: readonly DesiredCredential[]
@@ -116,6 +121,7 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
     identity: value.identity ?? {},
     egress,
     unmatched: value.unmatched ?? 'deny',
+    limits: value.limits ?? {},
     principals,
     connections,
     credentials,
@@ -160,7 +166,8 @@ async function readPrincipals(value: FileValue, reading: Reading): Promise<Desir
     const unfit = actingProblem({ admin, mayActFor })
     if (unfit !== undefined) reading.problem([...path, 'mayActFor'], unfit)
     const { kind = 'user', projects = [] } = entry
-    read.push({ path, ...entry, kind, projects, admin, mayActFor, keyHash })
+    const limits = someLimits(entry.limits)
+    read.push({ path, ...entry, limits, kind, projects, admin, mayActFor, keyHash })
   }
   return read
 }

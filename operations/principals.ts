@@ -3,6 +3,7 @@ import { LocumError } from '../core/errors.ts'
 import type { PrincipalRecord } from '../core/words.ts'
 import { actingProblem, demandHolder } from './acting.ts'
 import { endKeys, giveKey, suspendOwn, warnSuspended } from './keys.ts'
+import { LimitsInput } from './limits-schema.ts'
 import { administrators, type Context, defineOperation } from './operation.ts'
 import { ActForText, closed, Duration, Kind, Label, nearest, PrincipalId } from './schema.ts'
 
@@ -54,6 +55,7 @@ export const addPrincipal = defineOperation({
     projects: Type.Optional(Type.Array(Label)),
     admin: Type.Optional(Type.Boolean()),
     mayActFor: Type.Optional(Type.Array(ActForText)),
+    limits: Type.Optional(LimitsInput),
     ttl: Type.Optional(Duration),
   }),
   who: administrators,
@@ -67,7 +69,17 @@ export const addPrincipal = defineOperation({
     }
     const { id, kind = 'user', profile, email, projects = [], admin = false } = input
     const mayActFor = input.mayActFor?.length ? input.mayActFor : undefined
-    const wanted = { id, kind, profile, email, projects, admin, mayActFor, disabled: false }
+    const wanted = {
+      id,
+      kind,
+      profile,
+      email,
+      projects,
+      admin,
+      mayActFor,
+      limits: input.limits,
+      disabled: false,
+    }
     const unfit = actingProblem(wanted)
     if (unfit !== undefined) throw new LocumError('bad_request', `\`mayActFor\`: ${unfit}.`)
     demandHolder(as, wanted)

@@ -146,7 +146,7 @@ function planSite({ content, now, steps }: Planning): void {
 
 function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
   const { as: applicant, content, now, steps } = planning
-  const { path, keyHash, id, kind, profile, email, projects, admin, mayActFor } = desired
+  const { path, keyHash, id, kind, profile, email, projects, admin, mayActFor, limits } = desired
   const found = now.principals.find((principal) => principal.id === id)
   if (!isOurs(planning, [...path, 'id'], found)) return
   const holder = now.keys.find(({ hash }) => hash === keyHash)
@@ -157,7 +157,7 @@ function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
   // Nothing else gives a key of a file an end.
   if (holder?.managedBy === content.name && holder.expiresAt !== undefined)
     planning.warn(`the key of ${id} in the file was revoked: it needs a new one to call`)
-  const wanted = { id, kind, profile, email, projects, admin, mayActFor, managedBy: content.name }
+  const wanted = { id, kind, profile, email, projects, admin, mayActFor, limits, managedBy: content.name }
   const record = { ...wanted, disabled: found?.disabled ?? false, revokedAt: found?.revokedAt }
   const keys = changedKeys(found, record)
   const stale = now.keys.filter(

@@ -41,6 +41,9 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
   #sending: Sending | undefined
   place: number | undefined
   #used = false
+  /** What counted the request among its caller's is told of its end. */
+  #leave: (() => void) | undefined
+  #budgeted = false
   #renewed = false
 
   /** `origin`: the listed origin of a browser's request at the gateway. */
@@ -75,6 +78,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
     try {
       if (this.over) return
       this.#caller = caller
+      this.#room.limiter.recognize(this.#x.session.client, caller)
       const served = servedAs(this.#room.directory, caller, this.#x)
       if (served instanceof Promise)
         served.then((known) => this.#proceed(known)).catch((error) => this.refuse(error))
@@ -92,6 +96,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       // From here on a revoked key ends it, whatever it waits for.
       this.#room.live.add(this)
       this.#room.directory.checkFresh()
+      this.#leave = this.#room.limiter.enter(caller)
       const found = findRoute(this.#room.directory, caller, this.#x, this.#entrance)
       this.#found = found
       this.#candidate = found.candidate
@@ -139,6 +144,15 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
     try {
       if (this.over) return
       const { caller, found, draft } = this.#need()
+      if (!this.#budgeted) {
+        // Once, also where it is sent twice.
+        this.#budgeted = true
+        const drawn = this.#room.budgets.use(found.route.connection, caller.principal.id)
+        if (drawn) {
+          drawn.then(() => this.#permit(material)).catch((error) => this.refuse(error))
+          return
+        }
+      }
       const { route, path } = found
       if (material?.base) {
         this.#base = material.base
@@ -292,6 +306,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
     if (this.over) return
     this.over = true
     this.#room.live.remove(this)
+    this.#leave?.()
     this.stop()
     this.#room.counts.masked += this.masked
     const about = this.#about()

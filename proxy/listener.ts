@@ -19,6 +19,7 @@ import { servedAs } from './acting.ts'
 import { identify } from './caller.ts'
 import { Exchange } from './exchange.ts'
 import { checkOrigin, isPreflight, preflightAnswer } from './gateway.ts'
+import type { Client } from './limiter.ts'
 import type { Living } from './live.ts'
 import { recordRefusal } from './records.ts'
 import { codeOfFault, refusalOf } from './refusal.ts'
@@ -101,7 +102,10 @@ export class ProxyListener {
     const accept = (socket: Socket, certificate?: ShownCertificate) => {
       const local = bound !== undefined && isLocalConnection(bound, socket)
       const secure = tls !== undefined
-      const session = { local, gatewayOnly, secure, certificate, tunnel: undefined, shown: undefined }
+      const client: Client = { principal: undefined, destroy: () => socket.destroy() }
+      socket.once('close', () => this.#room.limiter.leave(client))
+      this.#room.limiter.arrive(client)
+      const session = { client, local, gatewayOnly, secure, certificate, tunnel: undefined, shown: undefined }
       this.#serve(socket, session, undefined)
     }
     const server = tls
@@ -219,6 +223,7 @@ export class ProxyListener {
         openTunnel(tunnel, {
           target,
           caller,
+          client: session.client,
           local: session.local,
           leaf: () => this.#leafFor(target.host),
           ready: (socket, rest, inner) => {
@@ -234,6 +239,7 @@ export class ProxyListener {
     const admit = (caller: Caller) => {
       known = caller
       try {
+        this.#room.limiter.recognize(session.client, caller)
         const served = servedAs(this.#room.directory, caller, x)
         if (served instanceof Promise) served.then(proceed, fail)
         else proceed(served)

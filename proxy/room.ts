@@ -2,9 +2,15 @@ import type { Audit } from '../core/audit.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Broker, Directory } from '../core/directory.ts'
 import type { TunnelTarget } from '../core/target.ts'
-import type { Caller, ShownCertificate } from '../core/words.ts'
+import type { Caller, Connection, ShownCertificate } from '../core/words.ts'
+import type { Client, Limiter } from './limiter.ts'
 import type { Live } from './live.ts'
 import type { Upstreams } from './upstreams/upstreams.ts'
+
+/** Counts the uses of connections that have a budget. Throws or rejects with rate_limited and store_unavailable. */
+export interface Budgeted {
+  use(connection: Connection, principal: string): undefined | Promise<void>
+}
 
 /** What every exchange of a listener shares. */
 export interface Room {
@@ -14,6 +20,8 @@ export interface Room {
   readonly audit: Audit
   readonly clock: Clock
   readonly live: Live
+  readonly limiter: Limiter
+  readonly budgets: Budgeted
   /** CONNECT to hosts that no connection names passes untouched (`unmatched: tunnel`). */
   readonly passesUnmatched: boolean
   readonly counts: Counts
@@ -38,6 +46,7 @@ export interface Counts {
 
 /** What a listener keeps for one client connection. */
 export interface Session {
+  readonly client: Client
   /** It came by a unix socket, or by loopback to a listener that is nowhere else: the default principal may serve. */
   readonly local: boolean
   /** It came to an address that is for the gateway alone. */

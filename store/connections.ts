@@ -54,6 +54,7 @@ export function connectionRows(session: Session): Pick<Store, ConnectionMethods>
           .execute()
         for (const row of unbound) session.removed('bindings', row)
         if (unbound.length > 0) await announce(db, 'binding', name)
+        await db.deleteFrom('uses').where('connection', '=', name).execute()
         const { numDeletedRows } = await db
           .deleteFrom('connections')
           .where('name', '=', name)

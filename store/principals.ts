@@ -1,4 +1,5 @@
 import { LocumError } from '../core/errors.ts'
+import type { Limits } from '../core/limits.ts'
 import type { Store } from '../core/store.ts'
 import type { PrincipalRecord, ProxyKeyRecord } from '../core/words.ts'
 import { announce } from './changes.ts'
@@ -55,6 +56,7 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
           created_at: before?.created_at ?? clock.now(),
           may_act_for: record.mayActFor === undefined ? null : JSON.stringify(record.mayActFor),
           revoked_at: column(record.revokedAt),
+          limits: record.limits === undefined ? null : JSON.stringify(record.limits),
         })
         if (before) await db.updateTable('principals').set(row).where('id', '=', row.id).execute()
         else await db.insertInto('principals').values(row).execute()
@@ -158,6 +160,7 @@ function parsePrincipal(row: PrincipalRow): PrincipalRecord {
     disabled: row.disabled === 1,
     ...(row.may_act_for === null ? {} : { mayActFor: parse<string[]>(row.may_act_for) }),
     ...member('revokedAt', row.revoked_at),
+    ...(row.limits === null ? {} : { limits: parse<Limits>(row.limits) }),
     ...member('managedBy', row.managed_by),
     version: row.version,
     createdAt: row.created_at,

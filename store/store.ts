@@ -11,6 +11,7 @@ import { Session } from './session.ts'
 import { siteRows } from './site.ts'
 import type { Stamps } from './stamps.ts'
 import type { Database } from './tables.ts'
+import { useRows } from './uses.ts'
 
 export interface StoreParts {
   readonly connections: {
@@ -38,6 +39,7 @@ export function makeStore({ connections, stamps, clock, journal, owner }: StoreP
     ...credentialRows(session),
     ...grantRows(session),
     ...leaseRows(session, owner, closing.signal),
+    ...useRows(session),
     ...changeFeed(session),
     transact: (as, work) => session.write(as, () => work(store)),
     async close() {

@@ -19,6 +19,7 @@ export interface Tables {
   changes: ChangeRow
   audit_checkpoints: CheckpointRow
   row_writes: RowWriteRow
+  uses: UseRow
 }
 
 export type Database = Kysely<Tables>
@@ -49,6 +50,7 @@ export interface PrincipalRow {
   created_at: number
   may_act_for: string | null
   revoked_at: number | null
+  limits: string | null
   stamp: string
 }
 
@@ -144,6 +146,16 @@ export interface ChangeRow {
   seq: Generated<number>
   kind: string
   id: string
+}
+
+/** How often a connection was used in a budget's period. */
+export interface UseRow {
+  connection: string
+  /** Empty: by everybody together. */
+  principal: string
+  /** When it began, Unix ms. */
+  period: number
+  used: number
 }
 
 export interface CheckpointRow {

@@ -3,6 +3,7 @@ import { type SecureContext, TLSSocket } from 'node:tls'
 import { canonicalHost } from '../../core/destination.ts'
 import type { TunnelTarget } from '../../core/target.ts'
 import type { Caller } from '../../core/words.ts'
+import type { Client } from '../limiter.ts'
 import type { Session, TunnelSession } from '../room.ts'
 import type { Tunnel } from '../wire/message.ts'
 
@@ -20,6 +21,7 @@ export function openTunnel(
   x: {
     target: TunnelTarget
     caller: Caller
+    client: Client
     local: boolean
     leaf: () => SecureContext
     ready: (socket: Socket, rest: Buffer, session: Session) => void
@@ -31,6 +33,7 @@ export function openTunnel(
   timer.unref()
   socket.once('close', () => clearTimeout(timer))
   const session = (more: Pick<TunnelSession, 'secure' | 'misnamed'>): Session => ({
+    client: x.client,
     local: x.local,
     gatewayOnly: false,
     secure: false,

@@ -44,6 +44,7 @@ export class Passage implements Living {
   #dialling: { cancel(): void } | undefined
   #joined: { destroy(): void } | undefined
   #timer: NodeJS.Timeout | undefined
+  #leave: (() => void) | undefined
   #used = false
   #settled = false
   #over = false
@@ -75,6 +76,20 @@ export class Passage implements Living {
   run(): void {
     this.#x.onabort = () => this.#finish()
     this.#room.live.add(this)
+    try {
+      this.#leave = this.#room.limiter.enter(this.caller)
+      const { way } = this.#permit
+      const { id } = this.caller.principal
+      const drawn = way.kind === 'untouched' && this.#room.budgets.use(way.route.connection, id)
+      if (drawn) drawn.then(() => this.#record()).catch((error) => this.#refuse(error))
+      else this.#record()
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  #record(): void {
+    if (this.#over) return
     const use = { path: '', slots: [], credential: undefined, passes: this.#permit.way.kind }
     try {
       recordUse(this.#room.audit, this.#about, use, (error) => (error ? this.#refuse(error) : this.#dial()))
@@ -214,6 +229,7 @@ export class Passage implements Living {
     clearTimeout(this.#timer)
     this.#dialling?.cancel()
     this.#room.live.remove(this)
+    this.#leave?.()
     this.#ended(this)
     if (this.#used || this.#code) this.#recordOutcome()
   }

@@ -5,12 +5,14 @@ import type { Database } from '../tables.ts'
 import { first } from './0001-first.ts'
 import { rowWrites } from './0002-row-writes.ts'
 import { actFor } from './0003-act-for.ts'
+import { limits } from './0004-limits.ts'
 
 /** In order; names are never changed once released. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-first': first,
   '0002-row-writes': rowWrites,
   '0003-act-for': actFor,
+  '0004-limits': limits,
 }
 
 /**

@@ -126,6 +126,7 @@ export async function startSite(
     identity: content.identity,
     egress: content.egress,
     unmatched: content.unmatched,
+    callers: content.limits,
     lookup: options.lookup,
     env: {},
     clock,

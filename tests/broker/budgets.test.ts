@@ -1,0 +1,105 @@
+import t, { type Test } from 'tap'
+import { ConnectionBudgets } from '../../broker/budgets.ts'
+import type { Budgets } from '../../core/limits.ts'
+import type { Connection } from '../../core/words.ts'
+import { makeFolder, openSite } from '../store/site.ts'
+
+const DAY = 86_400_000
+const START = 20_000 * DAY
+
+/** Counters of as many processes over one store, on one clock that is set by hand. */
+async function startCounters(t: Test, processes: number) {
+  const data = makeFolder(t)
+  let now = START + 1000
+  const clock = { now: () => now }
+  const counters: ConnectionBudgets[] = []
+  for (let i = 0; i < processes; i++) {
+    const { store } = await openSite(t, data)
+    counters.push(new ConnectionBudgets({ store, clock }))
+  }
+  return {
+    counters,
+    at(time: number) {
+      now = time
+    },
+  }
+}
+
+const connection = (budget: Budgets) => ({ name: 'crm', budget }) as Connection
+
+/** How often it could be used, by whoever asks in turn, until it is refused. */
+async function exhaust(counters: readonly ConnectionBudgets[], of: Connection, as: readonly string[]) {
+  let used = 0
+  const open = new Set(counters)
+  for (let turn = 0; open.size > 0; turn++) {
+    const counter = counters[turn % counters.length] as ConnectionBudgets
+    if (!open.has(counter)) continue
+    try {
+      await counter.use(of, as[turn % as.length] as string)
+      used++
+    } catch (error) {
+      if ((error as { code: string }).code !== 'rate_limited') throw error
+      open.delete(counter)
+    }
+  }
+  return used
+}
+
+t.test('all processes together use a connection as often as its budget says, and no more', async (t) => {
+  const { counters, at } = await startCounters(t, 3)
+  const of = connection({ total: { uses: 500, per: 'day' } })
+  t.equal(await exhaust(counters, of, ['ada', 'bob']), 500)
+  await t.rejects(async () => counters[0]?.use(of, 'eve'), {
+    code: 'rate_limited',
+    detail: '`crm` may be used 500 times a day.',
+    retryAfter: DAY / 1000 - 1,
+  })
+  at(START + DAY)
+  t.equal(await exhaust(counters, of, ['ada']), 500, 'the next day')
+})
+
+t.test('each caller has its own, and one that spent it takes nothing from the others', async (t) => {
+  const { counters, at } = await startCounters(t, 2)
+  const of = connection({ perCaller: { uses: 10, per: 'hour' }, total: { uses: 25, per: 'hour' } })
+  t.equal(await exhaust(counters, of, ['ada']), 10)
+  at(START + 5000)
+  t.equal(await exhaust(counters, of, ['bob']), 10)
+  at(START + 10_000)
+  t.equal(await exhaust(counters, of, ['eve']), 5, 'what is left of all')
+  await t.rejects(async () => counters[0]?.use(of, 'ada'), /by `ada`/)
+})
+
+t.test('a process that ends gives back what it has not used; one that is killed does not', async (t) => {
+  const { counters, at } = await startCounters(t, 3)
+  const [first, killed, last] = counters as [ConnectionBudgets, ConnectionBudgets, ConnectionBudgets]
+  const of = connection({ total: { uses: 160, per: 'minute' } })
+  await first.use(of, 'ada')
+  await killed.use(of, 'ada')
+  await first.close()
+  // One was used by each; the second drew a sixteenth of what was left.
+  t.equal(await exhaust([last], of, ['ada']), 160 - 1 - 10)
+  at(START + 60_000)
+  t.equal(await exhaust([last], of, ['ada']), 160)
+})
+
+t.test('a process whose clock is behind does not begin a period anew', async (t) => {
+  const data = makeFolder(t)
+  const { store } = await openSite(t, data)
+  const of = connection({ total: { uses: 5, per: 'minute' } })
+  const ahead = new ConnectionBudgets({ store, clock: { now: () => START + 60_000 } })
+  const behind = new ConnectionBudgets({ store, clock: { now: () => START + 59_999 } })
+  t.equal(await exhaust([behind], of, ['ada']), 5)
+  t.equal(await exhaust([ahead], of, ['ada']), 5)
+  t.equal(
+    await exhaust([new ConnectionBudgets({ store, clock: { now: () => START + 59_999 } })], of, ['ada']),
+    0,
+  )
+})
+
+t.test('many uses at once draw once, and each is counted', async (t) => {
+  const { counters } = await startCounters(t, 1)
+  const [counter] = counters as [ConnectionBudgets]
+  const of = connection({ total: { uses: 40, per: 'day' } })
+  const uses = await Promise.allSettled(Array.from({ length: 100 }, async () => counter.use(of, 'ada')))
+  t.equal(uses.filter(({ status }) => status === 'fulfilled').length, 40)
+})
