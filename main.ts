@@ -13,7 +13,7 @@ import { LocumError } from './core/errors.ts'
 import type { Limits } from './core/limits.ts'
 import { checkOpenness, type ListenSpec, parseListenAddress, type TlsFiles } from './core/listen.ts'
 import type { Bound } from './listeners/bind.ts'
-import { Limiter } from './proxy/limiter.ts'
+import { Limiter, NEWCOMERS } from './proxy/limiter.ts'
 import { ProxyListener } from './proxy/listener.ts'
 import { Live } from './proxy/live.ts'
 import type { Room } from './proxy/room.ts'
@@ -150,7 +150,7 @@ export async function start(config: StartConfig): Promise<Running> {
       clock,
       live,
       budgets,
-      limiter: new Limiter({ clock, usual: config.callers, newcomers: config.callers?.newcomers }),
+      limiter: new Limiter({ clock, usual: config.callers, newcomers: newcomersOf(config) }),
       passesUnmatched: config.unmatched === 'tunnel',
       counts: { requests: 0, refused: 0, uncredentialed: 0, masked: 0, unsearched: 0, unmatched: 0 },
       nextId: () => `${prefix}${(++last).toString(36)}`,
@@ -221,6 +221,13 @@ export async function start(config: StartConfig): Promise<Running> {
     await unwind()
     throw error
   }
+}
+
+/** Never so many that no file is left for those who are known. */
+function newcomersOf({ callers }: StartConfig): number {
+  const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: unknown } } }
+  const files = Number(userLimits?.open_files?.soft)
+  return Math.min(callers?.newcomers ?? NEWCOMERS, files > 0 ? files >> 1 : NEWCOMERS)
 }
 
 /** Sealed and opened to see that the keys are there; it is kept nowhere. */

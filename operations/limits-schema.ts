@@ -39,9 +39,9 @@ export const SiteLimitsEntry = closed(
     ...LIMITS,
     newcomers: Type.Optional(
       about(
-        'Connections, all together, whose client has not shown who it is; the oldest of too many is closed.',
+        'Connections, all together, whose client has not shown who it is; the oldest of too many is closed. At most half the files that the process may open.',
         Count,
-        { default: 4096 },
+        { default: 16384 },
       ),
     ),
   },

@@ -3,8 +3,11 @@ import { LocumError } from '../core/errors.ts'
 import { Bucket, burstOf, type Limits, limitsOf } from '../core/limits.ts'
 import type { Caller, Principal } from '../core/words.ts'
 
-/** Connections that have not shown who they are: past any swing of honest ones, each of which asks at once. */
-export const NEWCOMERS = 4096
+/**
+ * Connections that have not shown who they are. Many, since each costs little as long as it stays, and one
+ * that is closed comes again at once: measured with 5,000 of them (docs/LIMITS.md).
+ */
+export const NEWCOMERS = 16_384
 
 /** A connection of a client, from its first byte to its end, with whatever is carried in it. */
 export interface Client {

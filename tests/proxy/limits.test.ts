@@ -1,16 +1,7 @@
 import t from 'tap'
 import type { PrincipalRecord } from '../../core/words.ts'
 import { ASKS, connectionTo, SECRET } from '../kit/echo-site.ts'
-import {
-  askBy,
-  dial,
-  ENTRANCES,
-  eventually,
-  keyLine,
-  openTunnel,
-  type RawClient,
-  sendBy,
-} from '../kit/raw.ts'
+import { askBy, dial, ENTRANCES, eventually, openTunnel, type RawClient, sendBy } from '../kit/raw.ts'
 import { startSite } from '../kit/site.ts'
 import { startUpstream } from '../kit/upstream.ts'
 
