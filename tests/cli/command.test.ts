@@ -147,6 +147,17 @@ t.test('principals are disabled, enabled and revoked', async (t) => {
   t.match(await json('principal revoke billing'), { id: 'billing', revoked: 1 })
 })
 
+t.test('limits are said with a principal, told, and bad ones refused', async (t) => {
+  const { run, json } = openShell(t)
+  await run('principal add ada --rate 0.5 --burst 10 --in-flight 4 --connections 20')
+  const limits = { rate: 0.5, burst: 10, inFlight: 4, connections: 20 }
+  t.strictSame((await json('principal show ada')).limits, limits)
+  t.match(await run('principal show ada'), { out: /limits +connections 20, inFlight 4, rate 0\.5, burst 10/ })
+  for (const option of ['--rate 0', '--rate x', '--in-flight 1.5', '--connections -1'])
+    t.match(await run(`principal add bob ${option}`), { out: '', err: /limits/ }, option)
+  t.match(await run('principal show bob'), { code: 1 })
+})
+
 t.test('people get a table, programs get tabs', async (t) => {
   const { run } = openShell(t)
   await run('principal add ada --profile sales')

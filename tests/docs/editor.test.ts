@@ -170,6 +170,7 @@ t.test('an editor with the YAML plugin knows the file', { timeout: 60_000 }, asy
     'auth',
     'base',
     'body',
+    'budget',
     'ca',
   ])
   t.match(keys.auth, /How requests are authenticated/)
