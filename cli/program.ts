@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander'
 import { asLocumError, type LocumError } from '../core/errors.ts'
+import { withoutSecrets } from '../core/shown.ts'
 import type { Terminal } from './terminal.ts'
 import { type EndWith, VERBS } from './verbs.ts'
 
@@ -64,7 +65,7 @@ function prepare(command: Command, terminal: Terminal): void {
     .configureOutput({
       writeOut: (text) => terminal.write(text),
       writeErr: (text) => terminal.note(text.trimEnd()),
-      outputError: (text, write) => write(text.replace(/^error: /, 'locum: ')),
+      outputError: (text, write) => write(withoutSecrets(text.replace(/^error: /, 'locum: '))),
     })
   for (const sub of command.commands) prepare(sub, terminal)
 }
@@ -93,13 +94,15 @@ export async function runCommand(
 
 /** What people see of an error: what it is, and what to do next. */
 export function errorLines({ code, detail, hint }: LocumError): string[] {
-  const lines = detail.split('\n').map((line) => `locum: ${code}: ${line}`)
+  const lines = withoutSecrets(detail)
+    .split('\n')
+    .map((line) => `locum: ${code}: ${line}`)
   if (code === 'internal' && hint === undefined) return [...lines, 'LOCUM_DEBUG=1 shows the cause.']
-  return hint === undefined ? lines : [...lines, hint]
+  return hint === undefined ? lines : [...lines, withoutSecrets(hint)]
 }
 
 function debugText(error: LocumError): string {
   const { cause } = error
   const causeText = cause instanceof Error ? `\ncaused by ${cause.stack ?? cause.message}` : ''
-  return `${error.stack ?? error.message}${causeText}`
+  return withoutSecrets(`${error.stack ?? error.message}${causeText}`)
 }

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { destinationText } from '../core/destination.ts'
 import { LocumError } from '../core/errors.ts'
 import type { TlsFiles } from '../core/listen.ts'
+import { withoutSecrets } from '../core/shown.ts'
 import type { Connection } from '../core/words.ts'
 import { LOCAL } from '../core/words.ts'
 import type { Running } from '../main.ts'
@@ -59,7 +60,7 @@ key once: here on a terminal, otherwise in the file admin-key in the data folder
     )
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals() as ServeOptions
-      const log = (line: string) => terminal.note(`locum: ${line}`)
+      const log = (line: string) => terminal.note(withoutSecrets(`locum: ${line}`))
       const onTampered = (table: string, id: string) =>
         log(`the row ${id} in ${table} was changed outside Locum and is not used`)
       await withSite(terminal, { data: options.data, onTampered }, (session) =>

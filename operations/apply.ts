@@ -17,9 +17,9 @@ const Input = closed({ file: Type.String({ minLength: 1 }), prune: Type.Optional
 async function plan(context: Context, { file, prune }: { file: string; prune?: boolean }) {
   const content = await readConfigFile(file, context)
   for (const note of content.notes) context.warn(note)
-  const { as, warn } = context
+  const { as, methods, warn } = context
   const now = await takeSnapshot(context.store, as)
-  const x = { as, prune: prune ?? false, warn }
+  const x = { as, methods, prune: prune ?? false, warn }
   return { content, steps: planFile(content, now, await findFingerprint(context), x) }
 }
 
@@ -65,6 +65,6 @@ export async function checkFileAlone(
 ): Promise<Applied> {
   const content = await readConfigFile(file, io)
   for (const note of content.notes) io.warn(note)
-  const steps = planFile(content, NOTHING, undefined, { as: LOCAL, prune: false, warn: io.warn })
+  const steps = planFile(content, NOTHING, undefined, { ...io, as: LOCAL, prune: false })
   return { changes: steps.map(({ change }) => change), content }
 }

@@ -3,6 +3,7 @@ import type { Audit } from '../core/audit.ts'
 import type { AuthMethods } from '../core/auth-method.ts'
 import type { Clock } from '../core/clock.ts'
 import { asLocumError, LocumError } from '../core/errors.ts'
+import { withoutSecrets } from '../core/shown.ts'
 import type { Sealer, Store } from '../core/store.ts'
 import type { Principal } from '../core/words.ts'
 import { checkInput } from './schema.ts'
@@ -87,7 +88,11 @@ export async function runOperation<I extends TSchema, O>(
     })
   } catch (thrown) {
     const error = asLocumError(thrown)
-    if (subject) record('failed')
+    if (subject) {
+      // What was typed in an id's place may be a secret that slipped there.
+      about = withoutSecrets(about)
+      record('failed')
+    }
     throw error
   }
 }

@@ -1,4 +1,6 @@
 import { audienceFor } from '../core/approval.ts'
+import type { AuthMethods } from '../core/auth-method.ts'
+import { checkFields } from '../core/credential.ts'
 import type { Store } from '../core/store.ts'
 import type {
   Binding,
@@ -16,6 +18,7 @@ import type { DesiredConnection, DesiredCredential, DesiredPrincipal, FileConten
 import { canonicalJson, type Fingerprint } from './fingerprint.ts'
 import { suspendOwn, warnSuspended } from './keys.ts'
 import type { Context } from './operation.ts'
+import { attempt } from './report.ts'
 
 /** What applying a file does to one object. `keys` are what changes; values are never shown. */
 export interface PlannedChange {
@@ -66,6 +69,7 @@ export async function takeSnapshot(store: Store, as: Principal): Promise<Snapsho
 interface Planning {
   /** Who applies it. */
   readonly as: Principal
+  readonly methods: AuthMethods
   readonly content: FileContent
   readonly now: Snapshot
   readonly fingerprint: Fingerprint | undefined
@@ -84,11 +88,12 @@ export function planFile(
   content: FileContent,
   now: Snapshot,
   fingerprint: Fingerprint | undefined,
-  { as, prune, warn }: { as: Principal; prune: boolean; warn: Context['warn'] },
+  { as, methods, prune, warn }: Pick<Context, 'as' | 'methods' | 'warn'> & { prune: boolean },
 ): Step[] {
   const problems: Problem[] = []
   const planning: Planning = {
     as,
+    methods,
     content,
     now,
     fingerprint,
@@ -230,6 +235,13 @@ function planCredential(planning: Planning, desired: DesiredCredential): void {
     problem([...path, 'connection'], `there is no connection ${name}, here or applied before`)
     return
   }
+  const method = planning.methods.get(connection.method)
+  if (method)
+    attempt(
+      (within, says) => problem([...path, ...within], says),
+      ['fields'],
+      () => checkFields(method, fields),
+    )
   const useless = uselessScope(connection, scope)
   if (useless !== undefined) problem([...path, 'for'], useless)
   const user = scope.startsWith('user:') ? scope.slice(5) : undefined

@@ -107,16 +107,10 @@ export function checkInput<S extends TSchema>(schema: S, value: unknown): Static
 
 /** `connections[0].auth.method` */
 export function pathText(path: readonly string[]): string {
-  return path.reduce((text, key) => {
-    if (/^\d{1,6}$/.test(key)) return `${text}[${key}]`
-    return text === '' ? keyText(key) : `${text}.${keyText(key)}`
-  }, '')
-}
-
-/** A key as an error may show it. What looks like no key may be a secret that slipped into its place (R31). */
-function keyText(key: string): string {
-  const isKey = /^[\w$@.-]{1,64}$/.test(key) && !(key.length >= 16 && /\d/.test(key))
-  return isKey ? key : '…'
+  return path.reduce(
+    (text, key) => (/^\d+$/.test(key) ? `${text}[${key}]` : text === '' ? key : `${text}.${key}`),
+    '',
+  )
 }
 
 /** The known name nearest to what was written, where it is near enough to be meant. */

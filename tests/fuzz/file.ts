@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { methods } from '../../auth-methods/index.ts'
+import { errorLines } from '../../cli/program.ts'
 import { LocumError } from '../../core/errors.ts'
 import { readConfigFile } from '../../operations/file.ts'
 import { Broken, type Fuzzer } from './engine.ts'
@@ -130,7 +131,9 @@ export const file: Fuzzer = {
       return true
     } catch (thrown) {
       if (!(thrown instanceof LocumError) || thrown.code !== 'bad_request') throw thrown
-      if (thrown.message.includes(SECRET)) throw new Broken(`a refusal holds a secret: ${thrown.detail}`)
+      // As the command shows it.
+      const shown = errorLines(thrown).join('\n')
+      if (shown.includes(SECRET)) throw new Broken(`a refusal holds a secret: ${shown}`)
       if (!/^locum\.yaml(?::\d+:\d+)?: /.test(thrown.detail))
         throw new Broken(`a refusal without its place: ${thrown.detail}`)
       return false
