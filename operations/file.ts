@@ -1,3 +1,4 @@
+import { checkFields } from '../core/credential.ts'
 import type { Egress } from '../core/egress.ts'
 import { LocumError } from '../core/errors.ts'
 import type { Limits } from '../core/limits.ts'
@@ -110,6 +111,7 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
   const principals = await readPrincipals(value, reading)
   const connections = await readConnections(value, reading)
   const credentials = await readCredentials(value, reading)
+  checkAgainstConnections(connections, credentials, reading)
   if (problems.length > 0) throw fileError(file, problems)
   return {
     file,
@@ -229,5 +231,24 @@ function noteOpenSecrets(value: FileValue, entry: CredentialEntry, path: Path, r
     if (!rules[name]?.secret || asSource(written)) continue
     const says = `the secret \`${name}\` stands in the file in clear; { env: NAME } or { file: PATH } keeps it out`
     reading.note([...path, 'fields', name], says)
+  }
+}
+
+/** The fields of credentials whose connection is in the same file; others are checked when applied. */
+function checkAgainstConnections(
+  connections: readonly DesiredConnection[],
+  credentials: readonly DesiredCredential[],
+  { methods, problem }: Reading,
+): void {
+  for (const { path, connection: name, fields } of credentials) {
+    const connection = connections.find((desired) => desired.connection.name === name)?.connection
+    const method = connection && methods.get(connection.method)
+    if (!method) continue
+    try {
+      checkFields(method, fields)
+    } catch (thrown) {
+      if (!(thrown instanceof LocumError)) throw thrown
+      problem([...path, 'fields'], thrown.detail.replace(/\.$/, ''))
+    }
   }
 }

@@ -18,7 +18,7 @@ import type { DesiredConnection, DesiredCredential, DesiredPrincipal, FileConten
 import { canonicalJson, type Fingerprint } from './fingerprint.ts'
 import { suspendOwn, warnSuspended } from './keys.ts'
 import type { Context } from './operation.ts'
-import { attempt } from './report.ts'
+import { attempt, type Report } from './report.ts'
 
 /** What applying a file does to one object. `keys` are what changes; values are never shown. */
 export interface PlannedChange {
@@ -229,19 +229,16 @@ export function fileKey(member: string): string {
 function planCredential(planning: Planning, desired: DesiredCredential): void {
   const { content, now, steps, fingerprint, problem } = planning
   const { path, connection: name, scope, fields, projects } = desired
-  const connection = (content.connections.find((other) => other.connection.name === name)?.connection ??
-    now.connections.find((other) => other.name === name)) as Connection | undefined
+  const here = content.connections.find((other) => other.connection.name === name)?.connection
+  const connection = (here ?? now.connections.find((other) => other.name === name)) as Connection | undefined
   if (!connection) {
     problem([...path, 'connection'], `there is no connection ${name}, here or applied before`)
     return
   }
-  const method = planning.methods.get(connection.method)
-  if (method)
-    attempt(
-      (within, says) => problem([...path, ...within], says),
-      ['fields'],
-      () => checkFields(method, fields),
-    )
+  // Where the connection is in the file too, its reader has looked at them.
+  const method = here ? undefined : planning.methods.get(connection.method)
+  const report: Report = (within, says) => problem([...path, ...within], says)
+  if (method) attempt(report, ['fields'], () => checkFields(method, fields))
   const useless = uselessScope(connection, scope)
   if (useless !== undefined) problem([...path, 'for'], useless)
   const user = scope.startsWith('user:') ? scope.slice(5) : undefined
