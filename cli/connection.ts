@@ -58,6 +58,7 @@ export function connectionCommand(terminal: Terminal): Command {
           ['private network', one.allowPrivateNetwork ? 'allowed' : undefined],
           ['plain http', one.allowPlaintext ? 'allowed for secrets' : undefined],
           ['CONNECT', one.intercept === false ? 'passes untouched' : undefined],
+          ['budget', budgetText(one)],
           ['own CA', one.ca === undefined ? undefined : 'yes'],
           ['managed by', one.managedBy && `the file named ${one.managedBy}`],
           ['version', String(one.version)],
@@ -65,6 +66,15 @@ export function connectionCommand(terminal: Terminal): Command {
       )
     })
   return connection
+}
+
+function budgetText({ budget }: ConnectionView): string | undefined {
+  const { total, perCaller } = budget ?? {}
+  const parts = [
+    total && `${total.uses}/${total.per} in all`,
+    perCaller && `${perCaller.uses}/${perCaller.per} by each caller`,
+  ]
+  return parts.filter(Boolean).join(', ') || undefined
 }
 
 function slotFacts({ slots = {} }: ConnectionView): (readonly [string, string | undefined])[] {

@@ -179,7 +179,9 @@ function describe(finding: Finding, schema: TSchema, value: unknown): Misfit[] {
       says: `missing; expected ${expectation(properties[key] ?? {})}`,
     }))
   }
-  return [{ path, problem: 'wrong', says: `expected ${expectation(node)}${gotText(valueAt(value, path))}` }]
+  return [
+    { path, problem: 'wrong', says: `expected ${expectation(node)}${gotText(valueAt(value, path), node)}` },
+  ]
 }
 
 type Node = { readonly [key: string]: unknown }
@@ -204,10 +206,11 @@ function expectation(node: Node): string {
 }
 
 /** The kind of what is there instead; never the value, which may be a secret. */
-function gotText(value: unknown): string {
+function gotText(value: unknown, { type }: Node): string {
   if (value === null) return ', got nothing'
   if (Array.isArray(value)) return ', got a list'
   if (typeof value === 'object') return ', got keys with values'
+  if (typeof value === 'number' && (type === 'number' || type === 'integer')) return ''
   if (typeof value === 'number') return ', got a number (write it in quotes where a text is meant)'
   return typeof value === 'boolean' ? ', got true or false' : ''
 }
