@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -29,14 +30,24 @@ export function versionOf(file: string, flag: string): string {
   return /\d+(?:\.\d+)+/.exec(`${stdout}${stderr}`)?.[0] ?? ''
 }
 
+/** Below those that Linux gives to outgoing connections, one of which could take it before it is used. */
+const PORTS = { from: 20_000, to: 32_768 } as const
+
 /** A port of loopback that nobody listens on at this moment. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = randomInt(PORTS.from, PORTS.to)
+    const server = createServer().listen(port, '127.0.0.1')
+    try {
+      await once(server, 'listening')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') continue
+      throw error
+    }
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
 
 /** A program of the bench. */
