@@ -1,4 +1,4 @@
-import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml'
 import { LocumError } from '../core/errors.ts'
 import { pathText } from './schema.ts'
 
@@ -51,7 +51,9 @@ export function parseFile(text: string, file: string): Document {
     fileError(file, [{ line, column, path: [], says }])
   if (text.length > LONGEST) throw fail(1, 1, 'the file is larger than 4 MiB')
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2' })
+  // Its warnings would quote the file on standard error (R31).
+  const options = { lineCounter: lines, prettyErrors: false, version: '1.2', logLevel: 'error' } as const
+  const document = parseDocument(text, options)
   const [broken] = [...document.errors, ...document.warnings]
   if (broken) {
     const { line, col } = lines.linePos(broken.pos[0])
@@ -62,6 +64,14 @@ export function parseFile(text: string, file: string): Document {
   const root = document.contents
   let value: unknown
   try {
+    visit(document, {
+      Pair: (_, { key }) => {
+        const named = resolve(key)
+        if (!isNode(key) || !named || isScalar(named)) return
+        const { line, col } = lines.linePos(key.range?.[0] ?? 0)
+        throw fail(Math.max(line, 1), Math.max(col, 1), 'a list or a mapping stands where a key belongs')
+      },
+    })
     value = document.toJS({ maxAliasCount: MOST_ALIASES })
   } catch (cause) {
     if (cause instanceof RangeError) throw fail(1, 1, TOO_DEEP)

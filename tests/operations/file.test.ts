@@ -17,6 +17,8 @@ const connection = (line: string) => `connections:
 const CASES: readonly (readonly [title: string, text: string, at: string, key: string, says: RegExp])[] = [
   ['no YAML', 'name: [a\n', '2:1', '', /./],
   ['a duplicate key', 'name: a\nname: b\n', '2:1', '', /unique/],
+  ['a mapping for a key', 'name: a\n? { name: b }\n: c\n', '2:3', '', /where a key belongs/],
+  ['an alias of a list for a key', 'name: &a [b]\n*a : c\n', '2:1', '', /where a key belongs/],
   ['two documents', 'name: a\n---\nname: b\n', '2:1', '', /./],
   ['an unknown tag', 'name: !secret a\n', '1:7', '', /tag/],
   ['a list at the top', '- a\n', '1:1', '', /expected keys such as `connections:`/],
@@ -581,6 +583,19 @@ t.test('an anchor may be used over, and an error in it is found where it stands'
   t.match(await refusal(check(text.replace('method: none', 'method: nono'))), {
     detail: /:2:73: connections\[0\].*\n.*:2:73: connections\[1\]/,
   })
+})
+
+t.test('a file is quoted nowhere but in its error', async (t) => {
+  const warnings: Error[] = []
+  const warned = (warning: Error) => warnings.push(warning)
+  process.on('warning', warned)
+  t.teardown(() => process.off('warning', warned))
+  const desk = await openDesk(t)
+  t.match(await refusal(desk.check('credentials:\n  - fields: { { apiKey: sk_live_1 }: x }\n')), {
+    detail: /a key belongs/,
+  })
+  await new Promise((resolve) => setImmediate(resolve))
+  t.same(warnings, [])
 })
 
 t.test('JSON is taken as well', async (t) => {
