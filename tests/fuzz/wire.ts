@@ -9,14 +9,14 @@ import {
   type WireError,
 } from '../../proxy/wire/message.ts'
 import { Broken, type Fuzzer } from './engine.ts'
-import { METHODS, readRequests } from './llhttp.ts'
+import { METHODS, type Request, readRequests } from './llhttp.ts'
 import type { Random } from './random.ts'
 import { REQUESTS, WORDS } from './requests.ts'
 
 /** Turns of the event loop after which a connection that has nothing left to read has hung. */
 const TURNS = 2000
 
-/** A request that was taken, and what of it went upstream. */
+/** A request that was taken, and what of it went upstream: nothing where that is no path. */
 interface Taken {
   readonly head: RequestHead
   readonly fields: Fields
@@ -38,8 +38,9 @@ export const wire: Fuzzer = {
   together: 8,
   async attempt(input, random) {
     const taken = await relay(input, random)
-    for (const one of taken) compare(one)
-    return taken.some(({ whole }) => whole)
+    compareIn(input, taken)
+    for (const one of taken) compareOut(one)
+    return taken.some(({ whole, sent }) => whole && sent.length > 0)
   },
 }
 
@@ -70,8 +71,6 @@ async function relay(input: string, random: Random): Promise<Taken[]> {
 }
 
 function pass(x: ServerExchange<null>, taken: Taken[]): void {
-  // What goes upstream is a path: that much is made sure of behind the wire.
-  if (!x.head.target.startsWith('/')) return x.sendWhole(answer(400), 'no path')
   const one: Taken = {
     head: { ...x.head },
     fields: x.head.fields.copy(),
@@ -81,6 +80,8 @@ function pass(x: ServerExchange<null>, taken: Taken[]): void {
     sent: Buffer.alloc(0),
   }
   taken.push(one)
+  // What goes upstream is a path: that much is made sure of behind the wire.
+  if (!x.head.target.startsWith('/')) return x.sendWhole(answer(400), 'no path')
   const [near, far] = duplexPair()
   const connection = connectH1(near)
   answering(far, one)
@@ -150,8 +151,30 @@ function answer(status: number) {
   return { status, reason: 'Because', fields: new Fields(), contentLength: undefined }
 }
 
-/** Throws Broken where llhttp reads anything but the request that was taken. */
-function compare({ head, fields, body, trailers, whole, sent }: Taken): void {
+/** Throws Broken where llhttp reads another row of requests in what the client sent than was taken. */
+function compareIn(input: string, taken: readonly Taken[]): void {
+  const { messages, fault } = readRequests(Buffer.from(input, 'latin1'))
+  for (const [i, { head, body, whole, sent }] of taken.entries()) {
+    if (!METHODS.has(head.method)) return
+    const message = messages[i] as Request | undefined
+    // Which other targets there are is not for the wire to say.
+    if (!message && !head.target.startsWith('/')) return
+    if (!message) throw new Broken(`${head.method} ${head.target} is taken, where llhttp reads none`)
+    if (message.method !== head.method || message.target !== head.target)
+      throw new Broken(`${head.method} ${head.target} is taken for ${message.method} ${message.target}`)
+    // Behind it llhttp reads no more.
+    if (message.upgrade) return
+    if (!whole || sent.length === 0) continue
+    // It refuses some trailers that are left out here, and a tab behind `chunked` (RFC 9110 §5.6.3).
+    const refused = fault !== undefined && !message.whole && head.chunked && body.startsWith(message.body)
+    if (refused) return
+    if (!message.whole || message.body !== body)
+      throw new Broken(`body ${JSON.stringify(body)} is taken for ${JSON.stringify(message.body)}`)
+  }
+}
+
+/** Throws Broken where llhttp reads anything but the request that was taken in what went upstream. */
+function compareOut({ head, fields, body, trailers, whole, sent }: Taken): void {
   if (sent.length === 0 || !METHODS.has(head.method)) return
   const { messages, fault } = readRequests(sent)
   const shown = () => JSON.stringify(sent.toString('latin1').slice(0, 600))
