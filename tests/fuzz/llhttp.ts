@@ -22,7 +22,7 @@ export interface Answer extends Message {
 }
 
 interface Parser {
-  initialize(type: number, resource: object): void
+  initialize(type: number, resource: object, headBytes: number, lenience: number): void
   execute(bytes: Buffer): number | Error
   finish(): Error | undefined
   [callback: number]: unknown
@@ -32,6 +32,7 @@ interface ParserClass {
   new (): Parser
   readonly REQUEST: number
   readonly RESPONSE: number
+  readonly kLenientKeepAlive: number
   readonly kOnHeaders: number
   readonly kOnHeadersComplete: number
   readonly kOnBody: number
@@ -88,7 +89,9 @@ function read<T extends Message>(
   ended = false,
 ): { messages: T[]; fault: string | undefined } {
   const messages: T[] = []
-  parser.initialize(type, {})
+  // An interim answer may say `Connection: close`, and the final one comes behind it.
+  const lenience = type === HTTPParser.RESPONSE ? HTTPParser.kLenientKeepAlive : 0
+  parser.initialize(type, {}, 0, lenience)
   // What of a head was told before it was whole.
   let more: string[] = []
   let begun = ''
@@ -123,6 +126,7 @@ function read<T extends Message>(
     last.whole = true
     last.trailers = pairs(more)
     more = []
+    begun = ''
   }
   const taken = parser.execute(bytes)
   const fault = taken instanceof Error ? taken : ended ? parser.finish() : undefined

@@ -165,7 +165,7 @@ function compareIn(input: string, taken: readonly Taken[]): void {
     // Behind it llhttp reads no more.
     if (message.upgrade) return
     if (!whole || sent.length === 0) continue
-    // It refuses some trailers that are left out here, and a tab behind `chunked` (RFC 9110 §5.6.3).
+    // It refuses some trailers that are left out here.
     const refused = fault !== undefined && !message.whole && head.chunked && body.startsWith(message.body)
     if (refused) return
     if (!message.whole || message.body !== body)

@@ -207,6 +207,8 @@ for (const coding of [
   'chunkedx',
   '\x0bchunked',
   'chun\tked',
+  '\tchunked',
+  'chunked\t',
 ])
   REFUSED[`the coding ${JSON.stringify(coding)}`] = [
     `POST / HTTP/1.1\r\n${H}Transfer-Encoding: ${coding}\r\n\r\n`,
@@ -222,6 +224,8 @@ for (const length of [
   '1_0',
   '\xb2',
   '1;',
+  '\t1',
+  '1\t',
   '99999999999999999999',
 ])
   REFUSED[`the length ${JSON.stringify(length)}`] = [
@@ -295,6 +299,8 @@ t.test('refuses a response’s head that cannot be framed', async (t) => {
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n',
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, identity\r\n\r\n',
     'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\t\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length:\t1\r\n\r\n',
     'HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n',
     'HTTP/1.1 200 OK\r\nX : a\r\n\r\n',
   ])
