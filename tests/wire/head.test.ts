@@ -224,8 +224,6 @@ for (const length of [
   '1_0',
   '\xb2',
   '1;',
-  '\t1',
-  '1\t',
   '99999999999999999999',
 ])
   REFUSED[`the length ${JSON.stringify(length)}`] = [
@@ -300,7 +298,6 @@ t.test('refuses a response’s head that cannot be framed', async (t) => {
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, identity\r\n\r\n',
     'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n',
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\t\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length:\t1\r\n\r\n',
     'HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n',
     'HTTP/1.1 200 OK\r\nX : a\r\n\r\n',
   ])

@@ -63,8 +63,8 @@ export class FieldLines {
       if (name.kind === names.PLAIN) this.fields.append(name.spelled, value, name.lower)
       else {
         // A blank to RFC 9110 §5.6.3, a part of the value to many a reader.
-        if (isFraming(name) && text.slice(at, next).includes('\t'))
-          throw malformed('a tab in a framing field')
+        if (name.kind === names.CODING && text.slice(at, next).includes('\t'))
+          throw malformed('a tab beside a transfer coding')
         this.#place(name, value, ofRequest)
       }
       at = next
@@ -177,10 +177,6 @@ export class FieldLines {
     if (!protocols.every((one) => PROTOCOL.test(one))) throw malformed('an Upgrade that is not a protocol')
     return protocols.some((one) => /^(?:h2c?|http|tls)(?:\/|$)/i.test(one)) ? undefined : upgrade
   }
-}
-
-function isFraming({ kind }: names.Name): boolean {
-  return kind === names.LENGTH || kind === names.CODING
 }
 
 const BLANKS = /^[ \t]+|[ \t]+$/g
