@@ -53,6 +53,7 @@ t.test('all processes together use a connection as often as its budget says, and
     code: 'rate_limited',
     detail: '`crm` may be used 500 times a day.',
     retryAfter: DAY / 1000 - 1,
+    hint: new RegExp(`The next day begins at ${new Date(START + DAY).toISOString()}`),
   })
   at(START + DAY)
   t.equal(await exhaust(counters, of, ['ada']), 500, 'the next day')

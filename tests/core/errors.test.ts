@@ -71,6 +71,7 @@ t.test('never prints the cause of an error', async (t) => {
     error.stack ?? '',
   ]
   for (const print of prints) t.notMatch(print, SECRET)
+  t.equal(error.name, 'LocumError')
   t.match(inspect(error), /refresh_failed: It failed\./)
 })
 
@@ -98,5 +99,7 @@ t.test('a secret shows itself to nothing but reveal', async (t) => {
     JSON.stringify(Object.entries(secret)),
   ]
   for (const print of prints) t.notMatch(print, SECRET)
+  t.equal(`${secret}`, '[secret]')
+  t.equal(JSON.stringify({ secret }), '{"secret":"[secret]"}')
   t.equal(secret.reveal(), SECRET)
 })

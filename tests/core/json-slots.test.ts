@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { parsePointer } from '../../core/json-pointer.ts'
+import { parsePointer, pointerTo } from '../../core/json-pointer.ts'
 import { decodeString, findStrings } from '../../core/json-slots.ts'
 import type { Json } from '../../core/secret.ts'
 import { made, madeText } from './bodies.ts'
@@ -135,6 +135,7 @@ t.test('a pointer is one, or is refused', async (t) => {
       text,
     )
   t.same(parsePointer('/a~01/~1').steps, ['a~1', '/'])
+  t.same(parsePointer(pointerTo('a~1/b')).steps, ['a~1/b'])
 })
 
 t.test('depth and length cost no more than their size', async (t) => {

@@ -120,6 +120,24 @@ t.test('refuses chunks that can be read in two ways, however they are cut', asyn
     }
   }
   t.pass('each of them, cut everywhere')
+  for (let byte = 0; byte < 256; byte++) {
+    const char = String.fromCharCode(byte)
+    if (/[0-9a-fA-F]/.test(char)) continue
+    const { sink } = read(CHUNKED, 0, [Buffer.from(`${char}\r\n${'x'.repeat(300)}\r\n`, 'latin1')])
+    t.equal(sink.fault?.fault, 'malformed', `the digit ${byte}`)
+  }
+})
+
+t.test('leaves out a trailer that must not be one, also where it is the first or the only one', async (t) => {
+  for (const [lines, names] of [
+    ['Host: no\r\n', undefined],
+    ['Content-Length: 1\r\nX-Sum: 1\r\n', ['x-sum']],
+    ['X-Sum: 1\r\nTransfer-Encoding: chunked\r\n', ['x-sum']],
+  ] as const) {
+    const { sink, done } = read(CHUNKED, 0, [Buffer.from(`0\r\n${lines}\r\n`)])
+    t.ok(done)
+    t.same(sink.trailers?.names, names)
+  }
 })
 
 t.test('bounds what a body can carry beside itself', async (t) => {
