@@ -55,6 +55,12 @@ function linesOf({ file, ...mutant }: Candidate): { number: number; line: string
   return { number, line: line.trim(), becomes: becomes.trim() }
 }
 
+/** A survivor, as soon as it is known to be one. */
+function tell(candidate: Candidate): void {
+  const { number, line, becomes } = linesOf(candidate)
+  process.stdout.write(`${candidate.file}:${number} ${candidate.kind}\n  - ${line}\n  + ${becomes}\n`)
+}
+
 function isEquivalent(candidate: Candidate): boolean {
   const { line, becomes } = linesOf(candidate)
   return EQUIVALENT.some((one) => one.file === candidate.file && one.line === line && one.becomes === becomes)
@@ -108,18 +114,14 @@ for (const [i, { room, sources }] of rooms.entries()) {
     for (let candidate = queue.shift(); candidate; candidate = queue.shift()) {
       const by = await noticedBy(candidate, reach)
       results.push({ candidate, by })
-      process.stderr.write(by === undefined ? 'S' : '.')
+      if (by === undefined) tell(candidate)
+      process.stderr.write('.')
     }
   }
   await Promise.all(Array.from({ length: Number(values.workers) }, work))
 }
 process.stderr.write('\n')
 
-const survivors = results.filter(({ by }) => by === undefined)
-for (const { candidate } of survivors) {
-  const { number, line, becomes } = linesOf(candidate)
-  process.stdout.write(`${candidate.file}:${number} ${candidate.kind}\n  - ${line}\n  + ${becomes}\n`)
-}
 process.stdout.write('\n| room | mutants | noticed | survived | |\n|---|---|---|---|---|\n')
 for (const room of ROOMS) {
   const own = results.filter(({ candidate }) => candidate.room === room)
