@@ -66,8 +66,11 @@ export function openTunnel(
     })
     const onTlsError = () => secure.destroy()
     secure.on('error', onTlsError)
+    // Who ends its side before the handshake is done will not finish it.
+    secure.once('end', onTlsError)
     secure.once('secure', () => {
       clearTimeout(timer)
+      secure.off('end', onTlsError)
       secure.off('error', onTlsError)
       // Node types it as what a client asked for; a server has the name that was sent, or false.
       const { servername } = secure as unknown as { servername: string | false | undefined }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
+import { clientHello, inRecords } from '../kit/client-hello.ts'
 import { ASKS, MASKED, startEchoSite } from '../kit/echo-site.ts'
 import { askBy, dial, ENTRANCES, eventually, keyLine, openTunnel, sendBy } from '../kit/raw.ts'
 import { openWebSocket } from '../kit/websocket.ts'
@@ -158,4 +159,14 @@ t.test('a server name that is none is survived', async (t) => {
       )
   }
   t.equal((await askBy(t, site, 'connect', goal, { headers: [ASKS] })).status, 200)
+})
+
+t.test('who ends its side within a handshake is not waited for', async (t) => {
+  const { site, goal } = await startEchoSite(t)
+  const hello = inRecords(clientHello({ names: [['localhost']] }))
+  for (const length of [0, 1, 5, hello.length - 2]) {
+    const client = await openTunnel(t, site, goal.authority, { plain: true })
+    client.socket.end(hello.subarray(0, length))
+    await eventually(() => client.ended, `${length} bytes of it`)
+  }
 })
