@@ -192,8 +192,14 @@ t.test('forgets what nobody used for a while', async (t) => {
   const unused = await b.open({ session: 'unused' })
   b.clock.time += IDLE_LIMIT - 1
   t.equal(await b.open({ session: 'used' }), used)
-  b.clock.time += 2
-  mock.timers.tick(IDLE_LIMIT)
+  b.clock.time += 1
+  mock.timers.tick(IDLE_LIMIT / 5)
+  t.equal(b.opened.length, 2)
+  t.equal(await b.open({ session: 'unused' }), unused, 'for so long it is kept')
+  b.clock.time += IDLE_LIMIT
+  t.equal(await b.open({ session: 'used' }), used)
+  b.clock.time += 1
+  mock.timers.tick(IDLE_LIMIT / 5)
   t.equal(await b.open({ session: 'used' }), used)
   t.not(await b.open({ session: 'unused' }), unused)
 })

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
+import { mock } from 'node:test'
 import t from 'tap'
 import { STALE_LIMIT } from '../../broker/directory.ts'
+import { Feed } from '../../broker/feed.ts'
 import { LocumError } from '../../core/errors.ts'
 import { proxyKeyHash, proxyKeyText } from '../../core/proxy-key.ts'
 import type { Store } from '../../core/store.ts'
 import { type PrincipalRecord, SYSTEM } from '../../core/words.ts'
 import { makeConnection, to, verdict } from '../core/kit.ts'
-import { openBroker, type TestBroker } from './kit.ts'
+import { makeClock, openBroker, type TestBroker } from './kit.ts'
 
 /** A principal with a key; gives the key's hash. */
 async function admit(
@@ -222,4 +224,61 @@ t.test('polls by itself', async (t) => {
   await b.store.putConnection(SYSTEM, { ...connection, name: 'crm' })
   await changed
   t.ok(b.directory.routeNamed('crm'))
+})
+
+t.test(
+  'asks the store for connections where one of them changed, and tells who listens in order',
+  async (t) => {
+    let reads = 0
+    const b = await openBroker(t, {
+      wrap: (store): Store => ({
+        ...store,
+        connections: (as) => {
+          reads++
+          return store.connections(as)
+        },
+      }),
+    })
+    const told: string[] = []
+    b.directory.onchange(() => told.push('first'))
+    b.directory.onchange(() => told.push('second'))
+    reads = 0
+    await admit(b, { id: 'ada', kind: 'user' })
+    t.equal(reads, 0)
+    t.same(told, ['first', 'second'])
+    await b.connect()
+    t.equal(reads, 1)
+  },
+)
+
+t.test('what is asked while the feed closes is its last question', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  let asked = 0
+  let answer = () => {}
+  const store = {
+    head: () => {
+      asked++
+      return asked === 1
+        ? Promise.resolve(0)
+        : new Promise<number>((resolve) => {
+            answer = () => resolve(0)
+          })
+    },
+  } as unknown as Store
+  const feed = new Feed({
+    store,
+    clock: makeClock(),
+    apply: async () => {},
+    onfault: (error) => t.fail(String(error)),
+  })
+  await feed.start(async () => {})
+  mock.timers.tick(250)
+  t.equal(asked, 2)
+  const closed = feed.close()
+  answer()
+  await closed
+  await new Promise((resolve) => setImmediate(resolve))
+  mock.timers.tick(10_000)
+  t.equal(asked, 2)
 })

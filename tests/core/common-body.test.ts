@@ -52,6 +52,8 @@ t.test('a variable alone keeps its JSON type, within a text it is text', async (
       object: '{{$Auth.Other}}',
       list: ['{{ $Auth.Flag }}', 1, null, true, -0.5],
       text: 'a "{{$Auth.API_Key}}"\n{{$Auth.Other}}',
+      behind: 'a {{$Auth.Flag}}',
+      before: '{{$Auth.Flag}} a',
       plain: 'x"y\\',
     },
   }
@@ -60,6 +62,8 @@ t.test('a variable alone keeps its JSON type, within a text it is text', async (
     object: { a: [1, 'two'] },
     list: [true, 1, null, true, -0.5],
     text: `a "${key}"\n{"a":[1,"two"]}`,
+    behind: 'a true',
+    before: 'true a',
     plain: 'x"y\\',
   })
 })

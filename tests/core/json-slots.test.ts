@@ -136,6 +136,7 @@ t.test('a pointer is one, or is refused', async (t) => {
     )
   t.same(parsePointer('/a~01/~1').steps, ['a~1', '/'])
   t.same(parsePointer(pointerTo('a~1/b')).steps, ['a~1/b'])
+  t.same(parsePointer(pointerTo('~')).steps, ['~'])
 })
 
 t.test('depth and length cost no more than their size', async (t) => {

@@ -132,6 +132,8 @@ t.test('looks into Basic, and knows that it must be encoded again', async (t) =>
     'placeholder_not_allowed',
   )
   t.same(findPlaceholders(head([['Authorization', basic('ada:{{x}}')]]), USUAL), [])
+  t.same(findPlaceholders(head([['Authorization', `Bare ${basic(text)}`]]), USUAL), [], 'another scheme')
+  t.same(findPlaceholders(head([['Authorization', `${basic(text)}, x`]]), USUAL), [], 'and more behind it')
   t.same(
     findPlaceholders(head([['Authorization', `Digest ${Buffer.from(text).toString('base64')}`]]), USUAL),
     [],

@@ -12,9 +12,10 @@ import {
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import t from 'tap'
+import { LocumError } from '../../core/errors.ts'
 import { SYSTEM } from '../../core/words.ts'
 import { openStore } from '../../store/open.ts'
-import { explainSqlite } from '../../store/sqlite-dialect.ts'
+import { explainSqlite, whileBusy } from '../../store/sqlite-dialect.ts'
 import { connection } from '../contract/store.ts'
 import { editDatabase, makeFolder, openSite, startChild } from './site.ts'
 
@@ -254,6 +255,21 @@ t.test('a writer waits for another process without stopping this one, and gives 
   other.exec('ROLLBACK')
   await write
   t.equal((await store.site()).contact, 'it@example.com')
+  let tries = 0
+  const busy = new Sqlite.SqliteError('database is locked', 'SQLITE_BUSY_SNAPSHOT')
+  const step = () => {
+    if (++tries < 3) throw tries === 1 ? busy : new LocumError('store_unavailable', 'Busy.', { cause: busy })
+    return tries
+  }
+  t.equal(await whileBusy(step), 3, 'as SQLite says it, and as it was explained')
+  const full = new Sqlite.SqliteError('disk is full', 'SQLITE_FULL')
+  await t.rejects(
+    whileBusy(() => {
+      throw full
+    }),
+    full,
+    'nothing else is waited for',
+  )
 })
 
 t.test('a folder or a file that cannot be used is named', async (t) => {

@@ -165,6 +165,10 @@ t.test('a changed row is not overwritten as if nothing was', async (t) => {
   editDatabase(data, "UPDATE credentials SET owner = 'site' WHERE id = 'ada'")
   await t.rejects(store.setCredentialDisabled(SYSTEM, 'ada', true), ROW_CHANGED)
   await t.rejects(store.bind(SYSTEM, { connection: 'crm', scope: 'shared', credential: 'ada' }), ROW_CHANGED)
+  editDatabase(data, `UPDATE certificates SET open = '{"publicKey":"x"}'`)
+  const item = { sealed: Buffer.alloc(1), open: { publicKey: 'y' } }
+  await t.rejects(store.replaceVaultItem(SYSTEM, 'audit-signing', 1, item), ROW_CHANGED)
+  await t.rejects(store.addVaultItem(SYSTEM, 'audit-signing', item), ROW_CHANGED)
   await store.removePrincipal(SYSTEM, 'ada')
   await store.removeCredential(SYSTEM, 'ada')
   t.equal(await store.principal(SYSTEM, 'ada'), undefined, 'but it can be removed')
