@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -58,7 +59,20 @@ const LEFT_OUT = /^tests\/(?:clients|docs|bench|mutants|fuzz|house)\/|table\.tes
 /** ms: longer ones are left out as well. */
 const LONGEST = 20_000
 
-/** What every test reaches; measured where the tests or sources have changed since. */
+interface Kept {
+  /** Of every source: where one changes, all is measured again. */
+  readonly sources: string
+  /** Test file → what it was, and what it reaches; none where it does not pass by itself. */
+  readonly tests: Readonly<Record<string, { readonly stamp: string; readonly reach?: Reach | undefined }>>
+}
+
+function stampOf(files: readonly string[]): string {
+  const hash = createHash('sha256')
+  for (const file of files) hash.update(file).update(readFileSync(join(ROOT, file)))
+  return hash.digest('hex')
+}
+
+/** What every test reaches; measured where the test or a source has changed since. */
 export async function reachOfAll(
   sources: readonly string[],
   told: (line: string) => void,
@@ -67,22 +81,22 @@ export async function reachOfAll(
     .map((name) => `tests/${name}`)
     .filter((name) => name.endsWith('.test.ts') && !LEFT_OUT.test(name))
     .sort()
-  const stamp = JSON.stringify(
-    [...files, ...sources].map((file) => [file, readFileSync(join(ROOT, file), 'utf8').length]),
-  )
-  if (existsSync(KEPT)) {
-    const kept = JSON.parse(readFileSync(KEPT, 'utf8')) as { stamp: string; reach: [string, Reach][] }
-    if (kept.stamp === stamp) return new Map(kept.reach)
-  }
-  const reach = new Map<string, Reach>()
-  for (const [i, file] of files.entries()) {
-    told(`${i + 1} of ${files.length}: what ${file} reaches`)
-    const measured = await measure(file, sources)
-    if (measured) reach.set(file, measured)
-  }
+  const stamp = stampOf(sources)
+  const before = existsSync(KEPT) ? (JSON.parse(readFileSync(KEPT, 'utf8')) as Kept) : undefined
+  const known = before?.sources === stamp ? before.tests : {}
+  const tests: Record<string, { stamp: string; reach?: Reach | undefined }> = {}
   mkdirSync(join(KEPT, '..'), { recursive: true })
-  writeFileSync(KEPT, JSON.stringify({ stamp, reach: [...reach] }))
-  return reach
+  for (const [i, file] of files.entries()) {
+    const own = stampOf([file])
+    const kept = known[file]
+    if (kept?.stamp === own) tests[file] = kept
+    else {
+      told(`${i + 1} of ${files.length}: what ${file} reaches`)
+      tests[file] = { stamp: own, reach: await measure(file, sources) }
+    }
+  }
+  writeFileSync(KEPT, JSON.stringify({ sources: stamp, tests } satisfies Kept))
+  return new Map(Object.entries(tests).flatMap(([file, { reach }]) => (reach ? [[file, reach]] : [])))
 }
 
 async function measure(file: string, sources: readonly string[]): Promise<Reach | undefined> {
