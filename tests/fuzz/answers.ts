@@ -22,6 +22,7 @@ const OWN = new Set([
   'content-length',
   'keep-alive',
   'proxy-connection',
+  'te',
   'transfer-encoding',
   'upgrade',
 ])

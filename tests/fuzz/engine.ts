@@ -63,7 +63,13 @@ export function inputOf({ corpus, words, grammar }: Fuzzer, seed: number, number
 /** Tries so many inputs, or for so long, until one fails. `told` hears of every batch. */
 export async function run(
   fuzzer: Fuzzer,
-  x: { seed: number; inputs: number; first?: number; seconds?: number; told?: (done: number) => void },
+  x: {
+    seed: number
+    inputs: number
+    first?: number
+    seconds?: number
+    told?: (done: number, accepted: number, seconds: number) => void
+  },
 ): Promise<Outcome> {
   const { seed, inputs, first = 0, seconds = Number.POSITIVE_INFINITY, told } = x
   const close = await fuzzer.open?.()
@@ -79,7 +85,7 @@ export async function run(
       accepted += batch.accepted
       done += size
       if (batch.failed !== undefined) failure = await explain(fuzzer, seed, batch.failed)
-      told?.(done)
+      told?.(done, accepted, (performance.now() - begun) / 1000)
     }
   } finally {
     await close?.()

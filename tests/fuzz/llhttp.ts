@@ -21,10 +21,14 @@ export interface Answer extends Message {
   readonly reason: string
 }
 
+interface ParseError extends Error {
+  readonly reason: string
+}
+
 interface Parser {
   initialize(type: number, resource: object, headBytes: number, lenience: number): void
-  execute(bytes: Buffer): number | Error
-  finish(): Error | undefined
+  execute(bytes: Buffer): number | ParseError
+  finish(): ParseError | undefined
   [callback: number]: unknown
 }
 
@@ -130,7 +134,7 @@ function read<T extends Message>(
   }
   const taken = parser.execute(bytes)
   const fault = taken instanceof Error ? taken : ended ? parser.finish() : undefined
-  return { messages, fault: fault?.message }
+  return { messages, fault: fault?.reason }
 }
 
 function pairs(flat: readonly string[]): Pairs {

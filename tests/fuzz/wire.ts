@@ -81,7 +81,8 @@ function pass(x: ServerExchange<null>, taken: Taken[]): void {
   }
   taken.push(one)
   // What goes upstream is a path: that much is made sure of behind the wire.
-  if (!x.head.target.startsWith('/')) return x.sendWhole(answer(400), 'no path')
+  if (!x.head.target.startsWith('/') || x.head.method === 'CONNECT')
+    return x.sendWhole(answer(400), 'no path')
   const [near, far] = duplexPair()
   const connection = connectH1(near)
   answering(far, one)
