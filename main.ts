@@ -54,6 +54,8 @@ export interface StartConfig {
   readonly egress?: Egress
   /** What becomes of a CONNECT to a host that no connection names: refused unless told. */
   readonly unmatched?: 'deny' | 'tunnel'
+  /** Whether a use waits until the disk has its record, not only the operating system. */
+  readonly durability?: 'system' | 'disk'
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock?: Clock
   /** Every address of a name; the system's resolver unless told. */
@@ -201,6 +203,7 @@ export async function start(config: StartConfig): Promise<Running> {
       stands(await proxy.open(listen.gateway, { which: 'listen.gateway', allowPlaintext, gatewayOnly: true }))
     if (config.identity?.default !== undefined && !bound.local)
       log(`identity.default serves nobody at ${bound.url}: it needs a loopback address or a Unix socket`)
+    if (config.durability === 'disk') audit.waitForDisk()
     audit.record({ event: 'start', version: VERSION, node: process.version })
     let closing: Promise<void> | undefined
     return {

@@ -136,7 +136,7 @@ async function startOn(
   }
   const prove = (challenge: string) => sign.prove(challenge)
   try {
-    const { identity, egress, unmatched, limits: callers } = content ?? {}
+    const { identity, egress, unmatched, limits: callers, audit } = content ?? {}
     return await start({
       data: site.data,
       store: site,
@@ -145,6 +145,7 @@ async function startOn(
       egress,
       unmatched,
       callers,
+      durability: audit?.durability,
       env,
       log,
       prove,

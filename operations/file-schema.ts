@@ -283,6 +283,20 @@ export const FileSchema = closed(
         { default: 'deny' },
       ),
     ),
+    audit: Type.Optional(
+      about(
+        'How the audit is written.',
+        closed({
+          durability: Type.Optional(
+            about(
+              'When a use counts as recorded. `system`: when the operating system has it, so that a killed process loses none; `disk`: when the disk has it, so that a power failure does not either.',
+              Type.Enum(['system', 'disk']),
+              { default: 'system' },
+            ),
+          ),
+        }),
+      ),
+    ),
     limits: Type.Optional(
       about('How much of Locum each principal may use that has no limits of its own.', SiteLimitsEntry),
     ),

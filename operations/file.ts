@@ -56,6 +56,7 @@ export interface FileContent {
   /** The parent proxy of whoever serves with this file. */
   readonly egress?: Egress
   readonly unmatched: NonNullable<FileValue['unmatched']>
+  readonly audit: NonNullable<FileValue['audit']>
   /** What holds for principals without limits of their own, and for clients that nobody knows yet. */
   readonly limits: NonNullable<FileValue['limits']>
   readonly principals: readonly DesiredPrincipal[]
@@ -121,6 +122,7 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
     identity: value.identity ?? {},
     egress,
     unmatched: value.unmatched ?? 'deny',
+    audit: value.audit ?? {},
     limits: value.limits ?? {},
     principals,
     connections,

@@ -34,14 +34,14 @@ export interface AuditOptions {
   readonly site: string
   readonly clock: Clock
   readonly random: Random
-  /** `disk` makes `record` wait until the disk has it; `system` (the default) until the operating system has. */
-  readonly durability?: 'system' | 'disk'
   /** Signs the start of a file's chain: who has only the folder cannot begin one. */
   readonly signStart: (start: string) => string
   /** As `fs.writeSync`, for tests of disks that fail. */
   readonly write?: (fd: number, bytes: Uint8Array) => number
   /** As `fs.fdatasync`. */
   readonly sync?: (fd: number, done: (error: Error | null) => void) => void
+  /** As `fs.fdatasyncSync`. */
+  readonly syncNow?: (fd: number) => void
 }
 
 type Then = (error: LocumError | undefined) => void
@@ -73,6 +73,9 @@ interface Open {
 export class AuditFile implements Audit {
   readonly #options: AuditOptions
   readonly #write: (fd: number, bytes: Uint8Array) => number
+  readonly #syncWaiting: (fd: number) => void
+  /** Whether every record waits until the disk has it; else until the operating system has. */
+  #toDisk = false
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   #open: Open | undefined
   /** Outcomes that wait for the end of the turn, without number and hash. */
@@ -95,12 +98,18 @@ export class AuditFile implements Audit {
   constructor(options: AuditOptions, onGrown: () => void) {
     this.#options = options
     this.#write = options.write ?? writeSync
+    this.#syncWaiting = options.syncNow ?? fdatasyncSync
     this.#onGrown = onGrown
+  }
+
+  /** From now on a record counts only when the disk has it. */
+  waitForDisk(): void {
+    this.#toDisk = true
   }
 
   record(entry: AuditEntry): void {
     // The database syncs its commits: a change must not outlive what the audit says of it.
-    this.#append([this.#line(entry)], entry.event === 'rows')
+    this.#append([this.#line(entry)], entry.event === 'rows' || this.#toDisk)
   }
 
   recordSoon(entry: AuditEntry): void {
@@ -183,7 +192,7 @@ export class AuditFile implements Audit {
   }
 
   /** What waits and then `lines`, in one write. On failure the file and the chain are as before. */
-  #append(lines: readonly string[], synced = this.#options.durability === 'disk'): void {
+  #append(lines: readonly string[], synced = this.#toDisk): void {
     if (this.#closed) throw notRecorded()
     if (this.#unsynced !== undefined) {
       const cause = this.#unsynced
@@ -271,7 +280,7 @@ export class AuditFile implements Audit {
 
   #syncNow(open: Open): void {
     try {
-      fdatasyncSync(open.fd)
+      this.#syncWaiting(open.fd)
     } catch (cause) {
       this.#leave(open)
       throw notRecorded(cause)

@@ -54,6 +54,8 @@ export function isSignedStart(start: string, signature: unknown, publicKey: KeyO
 }
 
 export interface CheckpointedAudit extends Audit {
+  /** From now on a record counts only when the disk has it; else when the operating system has. */
+  waitForDisk(): void
   /** Writes what waits and stores the last checkpoint. Throws as `record`, and as the store. */
   close(): Promise<void>
 }
@@ -112,6 +114,7 @@ export function openAudit(
   }
 
   return {
+    waitForDisk: () => file.waitForDisk(),
     record: (entry) => file.record(entry),
     recordThen: (entry, then) => file.recordThen(entry, then),
     recordSoon: (entry) => file.recordSoon(entry),

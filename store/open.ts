@@ -27,7 +27,7 @@ export interface OpenOptions {
   readonly random?: Random
   /** Told of each row that a list leaves out because it was changed outside Locum; without it lists throw. */
   readonly onTampered?: OnTampered
-  readonly audit?: Pick<AuditOptions, 'durability' | 'write' | 'sync'>
+  readonly audit?: Pick<AuditOptions, 'write' | 'sync' | 'syncNow'>
 }
 
 export interface OpenStore {

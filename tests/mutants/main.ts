@@ -63,7 +63,10 @@ function tell(candidate: Candidate): void {
 
 function isEquivalent(candidate: Candidate): boolean {
   const { line, becomes } = linesOf(candidate)
-  return EQUIVALENT.some((one) => one.file === candidate.file && one.line === line && one.becomes === becomes)
+  const { file } = candidate
+  return EQUIVALENT.some(
+    (one) => one.file === file && line.includes(one.line) && becomes.includes(one.becomes),
+  )
 }
 
 /** The test that notices it; undefined where none does. */

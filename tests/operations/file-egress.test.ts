@@ -76,6 +76,13 @@ const CASES: readonly (readonly [title: string, text: string, at: string, key: s
   ],
   ['a wildcard in noProxy', egress('noProxy: [a, "*.b"]'), '1:49', 'egress.noProxy[1]', /\.suffix/],
   ['a CIDR that is none', egress('noProxy: [10.0.0.0/33]'), '1:46', 'egress.noProxy[0]', /CIDR/],
+  [
+    'another durability',
+    'audit: { durability: tape }\n',
+    '1:22',
+    'audit.durability',
+    /expected system or disk/,
+  ],
   ['unmatched as a switch', 'unmatched: true\n', '1:12', 'unmatched', /expected deny or tunnel/],
   [
     'a credential that nothing could be put in',

@@ -29,3 +29,17 @@ t.test('a start that fails at its last step leaves no listener open', async (t) 
   await once(again, 'listening')
   again.close()
 })
+
+t.test('with `durability: disk` the disk has what was recorded, from the start on', async (t) => {
+  let syncs = 0
+  const store = await openStore({ data: t.testdir(), audit: { syncNow: () => void syncs++ } })
+  t.teardown(() => store.close())
+  const listen = { proxy: '127.0.0.1:0', console: '127.0.0.1:0' }
+  const config = { data: '', store, env: {}, listen }
+  await (await start(config)).close(0)
+  syncs = 0
+  await (await start(config)).close(0)
+  t.equal(syncs, 0)
+  await (await start({ ...config, durability: 'disk' })).close(0)
+  t.equal(syncs, 2, 'that it started, and that it stopped')
+})

@@ -362,14 +362,38 @@ t.test('an audit folder that cannot be made refuses the use', async (t) => {
   t.equal(linesOf(data).length, 1)
 })
 
-t.test('with durability `disk` a record is synced before it counts', async (t) => {
+t.test('with `durability: disk` a record is synced before it counts', async (t) => {
   const data = makeFolder(t)
-  const site = await openSite(t, data, { audit: { durability: 'disk' } })
+  let syncs = 0
+  const syncNow = () => {
+    syncs++
+  }
+  const site = await openSite(t, data, { audit: { syncNow } })
+  site.audit.waitForDisk()
+  syncs = 0
   site.audit.record(use('r1'))
+  t.equal(syncs, 1)
+  await new Promise((resolve) => site.audit.recordThen(use('r2'), resolve))
+  t.equal(syncs, 2)
   site.audit.recordSoon(outcome('r1'))
+  await turn()
   await site.audit.close()
-  t.equal(linesOf(data).length, 2)
+  t.equal(linesOf(data).length, 3)
   t.strictSame(await verify(data, site), [])
+})
+
+t.test('else only a change of the database is synced before it counts', async (t) => {
+  let syncs = 0
+  const syncNow = () => {
+    syncs++
+  }
+  const site = await openSite(t, makeFolder(t), { audit: { syncNow } })
+  const before = syncs
+  site.audit.record(use('r1'))
+  await new Promise((resolve) => site.audit.recordThen(use('r2'), resolve))
+  t.equal(syncs, before)
+  await site.store.setSite(SYSTEM, { contact: 'it@example.com' })
+  t.equal(syncs, before + 1)
 })
 
 t.test('records of all files are read in time order, without what is no record', async (t) => {
