@@ -282,3 +282,25 @@ t.test('what is asked while the feed closes is its last question', async (t) => 
   mock.timers.tick(10_000)
   t.equal(asked, 2)
 })
+
+t.test('who was away for too long knows nothing any more', async (t) => {
+  let far = false
+  const b = await openBroker(t, {
+    wrap: (store): Store => ({
+      ...store,
+      changes: async (since) => {
+        const all = await store.changes(since)
+        return far ? [{ ...(all.at(-1) as (typeof all)[number]), kind: 'site', id: '*' }] : all
+      },
+    }),
+  })
+  await b.connect()
+  const hash = await admit(b)
+  await b.directory.fetchCaller(hash)
+  const before = b.route()
+  far = true
+  await b.store.setSite(SYSTEM, { contact: 'it@example.com' })
+  await b.poll()
+  t.not(b.route(), before, 'connections are read again, those of the same version too')
+  t.equal(b.directory.caller(hash), undefined)
+})

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { type BodyRules, planBody } from '../../core/body.ts'
 import type { JsonObject } from '../../core/secret.ts'
 import type { CommonBody } from '../../core/words.ts'
 import { type Made, made, madeText } from './bodies.ts'
@@ -216,3 +217,15 @@ t.test(
       t.equal(refusal(() => kind([...names], [...values], empty)).code, 'bad_request')
   },
 )
+
+t.test('an empty body that came in pieces is not replaced where the method asks for none', async (t) => {
+  const rules = makeRoute({ body: own }).body as BodyRules
+  const plan = (method: string) =>
+    planBody(rules, 'json', { method, fields: headOf([]), bytes: Buffer.alloc(0), fresh: 'x' })
+  t.ok(plan('PATCH'))
+  t.equal(plan('DELETE'), undefined)
+})
+
+function headOf(names: string[]) {
+  return { names, values: [], get: () => undefined }
+}

@@ -182,6 +182,19 @@ t.test("without a base the gateway takes the connection's only exact destination
     )
 })
 
+t.test('of a base that draws on the credential, what it drew is not shown', async (t) => {
+  const destinations = [to('https://*.crm.example')]
+  const route = makeRoute({ destinations, base: 'https://{{$Auth.sub}}.crm.example/{{$User.Id}}/' })
+  const base = baseOf(route, {
+    auth: { values: { sub: 'acme' }, plain: [] },
+    caller: makeCaller({ id: 'ada' }),
+  })
+  t.equal(base.prefix, '/ada')
+  t.same(base.shown, { origin: 'https://*.crm.example', prefix: '/ada' })
+  const open = makeRoute({ destinations, base: 'https://a.crm.example/{{$User.Id}}/' })
+  t.equal(baseOf(open, { caller: makeCaller({ id: 'ada' }) }).shown, undefined)
+})
+
 t.test('a base leads inside the connection, wherever its variables say', async (t) => {
   const route = makeRoute({
     destinations: [to('https://*.crm.example')],

@@ -133,6 +133,13 @@ t.test('looks into Basic, and knows that it must be encoded again', async (t) =>
   )
   t.same(findPlaceholders(head([['Authorization', basic('ada:{{x}}')]]), USUAL), [])
   t.same(findPlaceholders(head([['Authorization', `Bare ${basic(text)}`]]), USUAL), [], 'another scheme')
+  const standIn = slotsOf({}, { standInOf16Char: '$Auth.API_Key', AAAABBBBCCCCDDDD: '$Auth.API_Key' })
+  const both = `Basic AAAABBBBCCCCDDDD${basic(text).slice(6)}`
+  t.equal(
+    findPlaceholders(head([['Authorization', both]]), standIn)[0]?.basic,
+    false,
+    'as it stands counts first',
+  )
   t.same(findPlaceholders(head([['Authorization', `${basic(text)}, x`]]), USUAL), [], 'and more behind it')
   t.same(
     findPlaceholders(head([['Authorization', `Digest ${Buffer.from(text).toString('base64')}`]]), USUAL),

@@ -46,6 +46,8 @@ t.test('what a client writes around it stays', async (t) => {
 
 t.test('what cannot be a stand-in is refused', async (t) => {
   t.equal(compileStandIns({}), undefined)
+  for (const length of [12, 256])
+    t.ok(compileStandIns({ ['x'.repeat(length)]: '$Auth.API_Key' }), `${length}`)
   for (const text of [
     '',
     'sk_test_abc',

@@ -47,6 +47,8 @@ const TURNED: Readonly<Record<string, string>> = {
 }
 /** Larger numbers are bounds of sizes and times, which nobody promises to the byte. */
 const LARGEST = 9
+/** Names of encodings for which Node takes an empty one too. */
+const SAME_EMPTY = new Set(['utf8', 'utf-8'])
 /** Calls that only tell people something: what they say is no promise. */
 const TALK = /^(?:LocumError|WireError|Error|TypeError|RangeError|malformed|problem|note|warn|log|hint)/i
 
@@ -108,7 +110,8 @@ export function mutantsOf(source: string): Mutant[] {
         if (typeof value === 'boolean') add('boolean turned', node, String(!value))
         else if (typeof value === 'number' && value <= LARGEST) add('number + 1', node, String(value + 1))
         else if (value instanceof RegExp) pattern(node, value)
-        else if (typeof value === 'string' && value !== '' && !quiet) add('text emptied', node, "''")
+        else if (typeof value === 'string' && value !== '' && !quiet && !SAME_EMPTY.has(value))
+          add('text emptied', node, "''")
         break
       }
       case 'ThrowStatement':
