@@ -290,7 +290,8 @@ t.test('who was away for too long knows nothing any more', async (t) => {
       ...store,
       changes: async (since) => {
         const all = await store.changes(since)
-        return far ? [{ ...(all.at(-1) as (typeof all)[number]), kind: 'site', id: '*' }] : all
+        const last = all.at(-1) as (typeof all)[number]
+        return far ? [{ ...last, kind: 'site', id: '*' }, last] : all
       },
     }),
   })

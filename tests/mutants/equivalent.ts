@@ -69,4 +69,16 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: 'freshAt = 1',
     why: 'Nobody asks before the feed has started, which sets it.',
   },
+  {
+    file: 'broker/broker.ts',
+    line: "if (kind === 'connection') return kept.route.connection.name === id",
+    becomes: 'if (false) return kept.route.connection.name === id',
+    why: 'What is kept for another version of the connection is not used either: its route is another.',
+  },
+  {
+    file: 'broker/grants.ts',
+    line: "field: 'values',",
+    becomes: "field: '',",
+    why: 'It is a label, the same where it is sealed and where it is opened.',
+  },
 ]
