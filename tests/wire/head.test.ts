@@ -140,6 +140,9 @@ t.test('ignores Upgrade without Connection, and on HTTP/1.0', async (t) => {
 const H = 'Host: a\r\n'
 const REFUSED: Record<string, [text: string, fault?: string]> = {
   'no Host on HTTP/1.1': ['GET / HTTP/1.1\r\n\r\n'],
+  'no target': [`GET  HTTP/1.1\r\n${H}\r\n`],
+  'a tab behind the target': [`GET /\tHTTP/1.1\r\n${H}\r\n`],
+  'a control character behind the target': [`GET /\x7fHTTP/1.1\r\n${H}\r\n`],
   'a second Host': [`GET / HTTP/1.1\r\n${H}${H}\r\n`],
   'a second Host on HTTP/1.0': [`GET / HTTP/1.0\r\n${H}HOST: b\r\n\r\n`],
   'userinfo in Host': ['GET / HTTP/1.1\r\nHost: u@a\r\n\r\n'],

@@ -1,4 +1,5 @@
 import type net from 'node:net'
+import { duplexPair } from 'node:stream'
 import t from 'tap'
 import { type ServerConnectionHandle, serveH1 } from '../../proxy/wire/h1/server.ts'
 import { limitsWith } from '../../proxy/wire/limits.ts'
@@ -297,6 +298,59 @@ t.test('answers the request under way, then ends: a graceful stop', async (t) =>
   t.equal(server.exchanges.length, 2, 'nothing more is begun')
   for (const client of [busy, idle, between]) client.socket.end()
   await eventually(() => server.closed === 3, 'all closed')
+})
+
+t.test('ends behind an answer that was begun before the stop, or before its client ended', async (t) => {
+  const sinks: BodySink[] = []
+  const server = await serve(t, (exchange) => {
+    sinks.push(exchange.sendHead({ ...answer(200), contentLength: 2 }))
+    sinks.at(-1)?.write(Buffer.from('o'))
+  })
+  const [stopped, ended] = [await server.client(), await server.client()]
+  await stopped.send(GET).until('\r\n\r\no')
+  await ended.send(GET).until('\r\n\r\no')
+  server.handles[0]?.closeWhenIdle()
+  ended.socket.end()
+  for (const sink of sinks) {
+    sink.write(Buffer.from('k'))
+    sink.end()
+  }
+  for (const client of [stopped, ended]) t.match(await client.whole(), /^HTTP\/1\.1 200 .*\r\n\r\nok$/s)
+  stopped.socket.end()
+  await eventually(() => server.closed === 2, 'both closed')
+})
+
+t.test('asks for no body behind an answer that was begun', async (t) => {
+  const server = await serve(t, (exchange) => {
+    const sink = exchange.sendHead({ ...answer(200), contentLength: 2 })
+    sink.write(Buffer.from('ok'))
+    exchange.body.start(new Sink(() => sink.end()))
+  })
+  const client = await server.client()
+  await client.send(POST.replace('Content', 'Expect: 100-continue\r\nContent')).until('ok')
+  client.send('body')
+  t.notMatch(client.received, '100 Continue')
+  t.match(client.received, /^HTTP\/1\.1 200 .*\r\n\r\nok$/s)
+})
+
+t.test('what was read in pieces of one memory, with others between, is joined as it came', async (t) => {
+  const memory = Buffer.from('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nab--cdef')
+  const head = memory.length - 8
+  const [near] = duplexPair()
+  const got: string[] = []
+  const begin: (() => void)[] = []
+  const sink = new Sink(() => got.push(sink.text))
+  serveH1(near, 'session', {
+    request: (exchange) => begin.push(() => exchange.body.start(sink)),
+    malformed: () => ({ head: answer(400), body: '' }),
+  })
+  near.emit('data', memory.subarray(0, head + 2))
+  near.emit('data', memory.subarray(head + 4, head + 6))
+  near.emit('data', memory.subarray(head + 6))
+  begin[0]?.()
+  await eventually(() => sink.ended, 'the body')
+  t.same(got, ['abcdef'])
+  near.destroy()
 })
 
 t.test('ends now, whatever is under way', async (t) => {
