@@ -195,6 +195,7 @@ t.test('compares addresses by where a packet goes, not by their spelling', async
   t.equal(comparableAddress('127.0.0.1'), '127.0.0.1')
   t.equal(comparableAddress('::ffff:7f00:1'), '127.0.0.1')
   t.equal(comparableAddress('64:ff9b::7f00:1'), '127.0.0.1')
+  t.equal(comparableAddress('::ffff:198.51.101.7'), '198.51.101.7')
   t.equal(comparableAddress('::1'), comparableAddress('0:0::0:1'))
   t.not(comparableAddress('::1'), comparableAddress('::2'))
 })

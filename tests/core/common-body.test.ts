@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { type BodyRules, planBody } from '../../core/body.ts'
+import { textsIn } from '../../core/common-body.ts'
 import type { JsonObject } from '../../core/secret.ts'
 import type { CommonBody } from '../../core/words.ts'
 import { type Made, made, madeText } from './bodies.ts'
@@ -208,6 +209,7 @@ t.test(
     }
     t.equal(kind(['content-type', 'content-encoding'], [JSON_TYPE, 'identity']), 'json')
     t.equal(kind(['content-type', 'content-encoding'], ['text/plain', 'gzip']), undefined)
+    t.equal(kind(['content-type'], [`text/html, ${JSON_TYPE}`]), undefined, 'two in one')
     for (const [names, values, empty] of [
       [['content-type', 'content-encoding'], [JSON_TYPE, 'gzip'], false],
       [['content-encoding'], ['br'], true],
@@ -229,3 +231,14 @@ t.test('an empty body that came in pieces is not replaced where the method asks 
 function headOf(names: string[]) {
   return { names, values: [], get: () => undefined }
 }
+
+t.test('every text of a body is found, whatever stands beside it', async (t) => {
+  t.same(
+    [...textsIn({ a: null, b: [1, true, 'x'], c: { d: 'y' }, e: 'z' })],
+    [
+      [['b', '2'], 'x'],
+      [['c', 'd'], 'y'],
+      [['e'], 'z'],
+    ],
+  )
+})

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { mergeParameters } from '../../core/common-query.ts'
 import { checkPath } from '../../core/target.ts'
-import { fillTarget, findInTarget } from '../../core/target-slots.ts'
+import { fillTarget, findInTarget, parametersOf } from '../../core/target-slots.ts'
 import { makeCaller, refusal, slotsOf, verdict } from './kit.ts'
 
 const P = '<<$Auth.API_Key>>'
@@ -179,4 +179,15 @@ t.test("a connection's parameters replace the client's of their names, and stand
     ),
     { numRuns: 200 },
   )
+})
+
+t.test('a query is its parameters, the empty ones too', async (t) => {
+  const names = (text: string) => [...parametersOf(text)].map(({ name, from, to }) => [name, from, to])
+  t.same(names(''), [['', 0, 0]])
+  t.same(names('a=1&&b&'), [
+    ['a', 0, 3],
+    ['', 4, 4],
+    ['b', 5, 6],
+    ['', 7, 7],
+  ])
 })

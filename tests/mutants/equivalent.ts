@@ -129,4 +129,10 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: "\\n`, '')",
     why: 'It is ASCII, which is the same bytes in both encodings.',
   },
+  {
+    file: 'core/redact.ts',
+    line: 'const ROOM = 8',
+    becomes: 'const ROOM = 9',
+    why: 'A larger table finds the same.',
+  },
 ]
