@@ -104,3 +104,28 @@ t.test('many uses at once draw once, and each is counted', async (t) => {
   const uses = await Promise.allSettled(Array.from({ length: 100 }, async () => counter.use(of, 'ada')))
   t.equal(uses.filter(({ status }) => status === 'fulfilled').length, 40)
 })
+
+t.test('who is refused for what all have spent loses nothing of their own', async (t) => {
+  const { counters, at } = await startCounters(t, 1)
+  const [counter] = counters as [ConnectionBudgets]
+  const of = connection({ perCaller: { uses: 3, per: 'day' }, total: { uses: 2, per: 'hour' } })
+  t.equal(await exhaust(counters, of, ['ada']), 2)
+  for (let i = 0; i < 5; i++)
+    await t.rejects(async () => counter.use(of, 'ada'), /2 times a hour|2 times an hour/)
+  at(START + 3_600_000)
+  await counter.use(of, 'ada')
+  await t.rejects(async () => counter.use(of, 'ada'), /by `ada`/, 'the third was the last')
+})
+
+t.test('what is used while a process ends is counted', async (t) => {
+  const { counters } = await startCounters(t, 2)
+  const [first, second] = counters as [ConnectionBudgets, ConnectionBudgets]
+  const of = connection({ total: { uses: 160, per: 'day' } })
+  await first.use(of, 'ada')
+  const closing = first.close()
+  const uses = await Promise.allSettled(Array.from({ length: 3 }, async () => first.use(of, 'ada')))
+  await closing
+  const meanwhile = uses.filter(({ status }) => status === 'fulfilled').length
+  const used = 1 + meanwhile + (await exhaust([second], of, ['ada']))
+  t.ok(used > 140 && used <= 160, `${used} were used`)
+})

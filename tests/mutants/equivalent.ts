@@ -135,4 +135,40 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: 'const ROOM = 9',
     why: 'A larger table finds the same.',
   },
+  {
+    file: 'core/placeholder.ts',
+    line: "text.includes('$') &&",
+    becomes: "text.includes('') &&",
+    why: 'It spares the pattern texts that cannot match it.',
+  },
+  {
+    file: 'core/destination.ts',
+    line: '{2,45}\\]$/.test(text)',
+    becomes: '{2,45}\\]/.test(text)',
+    why: 'What stands behind the bracket is no URL either, which is asked next.',
+  },
+  {
+    file: 'broker/broker.ts',
+    line: 'if (kept?.material === material) this.#kept.delete(key)',
+    becomes: 'if (false) this.#kept.delete(key)',
+    why: 'What is opened meanwhile is the same grant, until the renewal is done and takes its place.',
+  },
+  {
+    file: 'broker/directory.ts',
+    line: '#callersSince = 0',
+    becomes: '#callersSince = 1',
+    why: 'That it is another is all that is asked of it.',
+  },
+  {
+    file: 'broker/grants.ts',
+    line: "throw new LocumError('refresh_failed', 'What the connection needs was renewed by another process.', {",
+    becomes: ';',
+    why: 'Whoever has lost the version has lost the lease, which says so as well.',
+  },
+  {
+    file: 'broker/broker.ts',
+    line: 'if (kept?.material === material)',
+    becomes: 'if (kept?.material !== material)',
+    why: 'As above: what is kept is the refused one or nothing, and either is replaced.',
+  },
 ]
