@@ -19,6 +19,7 @@ import { Live } from './proxy/live.ts'
 import type { Room } from './proxy/room.ts'
 import { keyIsOf } from './proxy/specs.ts'
 import type { Lookup } from './proxy/upstreams/addresses.ts'
+import { callOutBy } from './proxy/upstreams/call-out.ts'
 import type { UpstreamLimits } from './proxy/upstreams/limits.ts'
 import { Upstreams } from './proxy/upstreams/upstreams.ts'
 import { connectH1 } from './proxy/wire/h1/client.ts'
@@ -119,8 +120,6 @@ export async function start(config: StartConfig): Promise<Running> {
     })
     await directory.start()
     closers.push(() => directory.close())
-    const broker = new StoreBroker({ store, sealer, clock, directory, fetch: globalThis.fetch })
-    closers.push(() => broker.close())
     const budgets = new ConnectionBudgets({ store, clock })
     closers.push(() => budgets.close())
     const listeners: { address: string; port: number }[] = []
@@ -133,6 +132,8 @@ export async function start(config: StartConfig): Promise<Running> {
       ownListeners: () => listeners,
     })
     closers.push(() => upstreams.close())
+    const broker = new StoreBroker({ store, sealer, clock, directory, callOut: callOutBy(upstreams) })
+    closers.push(() => broker.close())
     directory.onchange((changes) => {
       following.take(changes)
       for (const { kind, id } of changes) {

@@ -1,4 +1,5 @@
 import { BASE, barredSlots, checkSlots, redactFor } from '../core/approval.ts'
+import type { CallOut } from '../core/call-out.ts'
 import type { Clock } from '../core/clock.ts'
 import { type Destination, destinationText } from '../core/destination.ts'
 import type { Broker, Directory, Material, OpenRequest } from '../core/directory.ts'
@@ -44,7 +45,7 @@ export class StoreBroker implements Broker {
     sealer: Sealer
     clock: Clock
     directory: Directory
-    fetch: typeof globalThis.fetch
+    callOut: CallOut
     /** Open credentials kept at most. */
     limit?: number
   }) {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Grant, MethodIO } from '../core/auth-method.ts'
+import type { CallOut } from '../core/call-out.ts'
 import type { Clock } from '../core/clock.ts'
 import { asLocumError, LocumError } from '../core/errors.ts'
 import type { Route } from '../core/route.ts'
@@ -39,23 +40,23 @@ export class Grants {
   readonly #store: Store
   readonly #sealer: Sealer
   readonly #clock: Clock
-  readonly #fetch: typeof globalThis.fetch
-  readonly #callOut: number
+  readonly #callOut: CallOut
+  readonly #patience: number
   readonly #underWay = new Map<string, Promise<HeldGrant>>()
 
   constructor(x: {
     store: Store
     sealer: Sealer
     clock: Clock
-    fetch: typeof globalThis.fetch
+    callOut: CallOut
     /** How long a call-out may take, ms. */
-    callOut?: number
+    patience?: number
   }) {
     this.#store = x.store
     this.#sealer = x.sealer
     this.#clock = x.clock
-    this.#fetch = x.fetch
-    this.#callOut = x.callOut ?? CALL_OUT
+    this.#callOut = x.callOut
+    this.#patience = x.patience ?? CALL_OUT
   }
 
   /**
@@ -133,8 +134,8 @@ export class Grants {
   }
 
   async #acquire(x: GrantRequest): Promise<Grant> {
-    const signal = AbortSignal.timeout(this.#callOut)
-    const io: MethodIO = { fetch: this.#fetch, now: () => this.#clock.now(), signal }
+    const signal = AbortSignal.timeout(this.#patience)
+    const io: MethodIO = { callOut: this.#callOut, now: () => this.#clock.now(), signal }
     try {
       const { method, connection } = x.route
       if (!method.acquire) throw new Error(`the method ${method.id} acquires nothing`)

@@ -1,3 +1,4 @@
+import type { CallOut } from './call-out.ts'
 import type { RequestHead, ResponseHead } from './heads.ts'
 import type { JsonObject, Secret } from './secret.ts'
 import type { AuthValues, Caller } from './words.ts'
@@ -22,7 +23,7 @@ export interface Grant<G extends JsonObject = JsonObject> {
 
 /** What a method may use of the world when it acquires. */
 export interface MethodIO {
-  readonly fetch: typeof globalThis.fetch
+  readonly callOut: CallOut
   /** Unix ms. */
   now(): number
   /** Aborted after 30 s, when nobody waits any longer. */

@@ -127,7 +127,7 @@ t.test('a refused token is renewed once, however many were refused it', async (t
 
 t.test('a refusal is not answered with the token that was refused', async (t) => {
   const b = await openWithTokens(t)
-  const grants = new Grants({ ...b, fetch: globalThis.fetch })
+  const grants = new Grants(b)
   const credential = (await b.store.credential(SYSTEM, 'cred_crm_shared')) as Credential
   const asking = { route: b.route(), credential, fields: CLIENT, caller: makeCaller() }
   t.equal((await grants.hold(asking)).version, 1)
@@ -232,7 +232,7 @@ t.test('a method that never answers holds up nobody for ever', async (t) => {
   const b = await openWithTokens(t)
   const deaf: AuthMethod = { ...tokenMethod, acquire: () => new Promise(() => {}) }
   const credential = (await b.store.credential(SYSTEM, 'cred_crm_shared')) as Credential
-  const impatient = new Grants({ ...b, fetch: globalThis.fetch, callOut: 5 })
+  const impatient = new Grants({ ...b, patience: 5 })
   const asking = { route: { ...b.route(), method: deaf }, credential, fields: CLIENT, caller: makeCaller() }
   // The timer of a signal keeps no process alive.
   const alive = setInterval(() => {}, 1_000)

@@ -2,6 +2,7 @@ import { methods } from '../../auth-methods/index.ts'
 import { StoreBroker } from '../../broker/broker.ts'
 import { StoreDirectory } from '../../broker/directory.ts'
 import type { AuthMethods } from '../../core/auth-method.ts'
+import type { CallOut } from '../../core/call-out.ts'
 import { credentialPlace } from '../../core/credential.ts'
 import type { Material, OpenRequest } from '../../core/directory.ts'
 import { type Code, LocumError } from '../../core/errors.ts'
@@ -9,9 +10,11 @@ import type { Route } from '../../core/route.ts'
 import type { Json, JsonObject } from '../../core/secret.ts'
 import type { SealedPlace, Sealer, Store } from '../../core/store.ts'
 import { type Connection, type Credential, type Principal, type Scope, SYSTEM } from '../../core/words.ts'
+import { callOutBy } from '../../proxy/upstreams/call-out.ts'
 import { makeCaller, makeConnection, makeCredential, to } from '../core/kit.ts'
 import { tokenMethod } from '../kit/token-method.ts'
 import { makeFolder, openSite, type Test } from '../store/site.ts'
+import { makeUpstreams } from '../upstreams/kit.ts'
 
 export const HERE = 'https://crm.example'
 const KNOWN: AuthMethods = new Map([...methods, [tokenMethod.id, tokenMethod]])
@@ -34,6 +37,7 @@ export interface TestBroker {
   readonly sealer: Sealer
   readonly directory: StoreDirectory
   readonly broker: StoreBroker
+  readonly callOut: CallOut
   /** What was decrypted, in order. */
   readonly opened: SealedPlace[]
   /** Faults that the directory told of. */
@@ -92,7 +96,8 @@ export async function openBroker(
     defaultPrincipal,
     onfault: (error) => faults.push(error),
   })
-  const broker = new StoreBroker({ store, sealer, clock, directory, fetch: globalThis.fetch, limit })
+  const callOut = callOutBy(makeUpstreams(t))
+  const broker = new StoreBroker({ store, sealer, clock, directory, callOut, limit })
   await directory.start()
   t.teardown(async () => {
     broker.close()
@@ -117,6 +122,7 @@ export async function openBroker(
     sealer,
     directory,
     broker,
+    callOut,
     opened,
     faults,
     async connect(more) {

@@ -22,12 +22,15 @@ export const tokenMethod: AuthMethod = {
   variables: ['Access_Token'],
   configKeys: ['url'],
   async acquire({ config, fields }, io) {
-    const response = await io.fetch(String(config.url), {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(fields),
-      signal: io.signal,
-    })
+    const response = await io.callOut({ allowPrivateNetwork: true, allowPlaintext: true })(
+      String(config.url),
+      {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(fields),
+        signal: io.signal,
+      },
+    )
     if (response.status === 400) throw new LocumError('reauthorization_required', 'Consent was withdrawn.')
     if (!response.ok) throw new LocumError('refresh_failed', `The token endpoint said ${response.status}.`)
     const { token, lifetime } = (await response.json()) as { token: string; lifetime?: number }

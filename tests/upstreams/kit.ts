@@ -30,7 +30,7 @@ export const noLookup: Lookup = async (name) => {
 
 /** Closed when the test ends. */
 export function makeUpstreams(
-  t: Test,
+  t: Pick<Test, 'teardown'>,
   limits: Partial<UpstreamLimits> = {},
   options: Partial<UpstreamsOptions> = {},
 ): Upstreams {
@@ -54,7 +54,7 @@ export interface RawServer {
 
 /** `head` is called with each whole request head; bodies are not told apart from heads. */
 export async function serveRaw(
-  t: Test,
+  t: Pick<Test, 'teardown'>,
   head: (text: string, socket: Socket, connection: number, nth: number) => void,
   host = '127.0.0.1',
   wrap: (listener: (socket: Socket) => void) => Server = (listener) => createServer(listener),

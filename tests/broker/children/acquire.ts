@@ -3,6 +3,9 @@ import { createInterface } from 'node:readline'
 import { StoreBroker } from '../../../broker/broker.ts'
 import { StoreDirectory } from '../../../broker/directory.ts'
 import { systemClock } from '../../../core/clock.ts'
+import { callOutBy } from '../../../proxy/upstreams/call-out.ts'
+import { Upstreams } from '../../../proxy/upstreams/upstreams.ts'
+import { connectH1 } from '../../../proxy/wire/h1/client.ts'
 import { openStore } from '../../../store/open.ts'
 import { makeCaller, to } from '../../core/kit.ts'
 import { tokenMethod } from '../../kit/token-method.ts'
@@ -15,7 +18,18 @@ const directory = new StoreDirectory({
   onfault: (error) => console.error(error),
 })
 await directory.start()
-const broker = new StoreBroker({ store, sealer, clock: systemClock, directory, fetch: globalThis.fetch })
+const upstreams = new Upstreams({
+  connect: (socket) => connectH1(socket),
+  lookup: async () => [],
+  ownListeners: () => [],
+})
+const broker = new StoreBroker({
+  store,
+  sealer,
+  clock: systemClock,
+  directory,
+  callOut: callOutBy(upstreams),
+})
 console.log('ready')
 // Both processes are told at once.
 for await (const _ of createInterface({ input: process.stdin })) break
@@ -29,5 +43,6 @@ const materials = await Promise.all(
 const values = materials.map((material) => material.values.reveal().values.Access_Token)
 console.log(JSON.stringify([...new Set(values)]))
 broker.close()
+await upstreams.close()
 await directory.close()
 await close()
