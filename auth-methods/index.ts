@@ -3,8 +3,9 @@ import { apiKey } from './api-key.ts'
 import { basic } from './basic.ts'
 import { none } from './none.ts'
 import { raw } from './raw.ts'
+import { separateUrl } from './separate-url.ts'
 
 /** Every method there is. */
 export const methods: AuthMethods = new Map(
-  ([none, basic, apiKey, raw] satisfies AuthMethod[]).map((method) => [method.id, method]),
+  ([none, basic, apiKey, raw, separateUrl] satisfies AuthMethod[]).map((method) => [method.id, method]),
 )

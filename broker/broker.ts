@@ -1,4 +1,4 @@
-import { BASE, barredSlots, checkSlots, redactFor } from '../core/approval.ts'
+import { audienceFor, BASE, barredSlots, checkSlots, redactFor } from '../core/approval.ts'
 import type { CallOut } from '../core/call-out.ts'
 import type { Clock } from '../core/clock.ts'
 import { type Destination, destinationText } from '../core/destination.ts'
@@ -112,9 +112,10 @@ export class StoreBroker implements Broker {
     const { connection, method } = route
     const scopes = scopesFor(connection, caller.principal)
     const found = await this.#store.bound(SYSTEM, connection.name, scopes)
-    if (!found) throw missingCredential(connection, scopes)
-    const { credential } = found
-    const { scope } = found.binding
+    if (!found && method.takesCredential?.(connection.methodConfig) !== false)
+      throw missingCredential(connection, scopes)
+    const credential = found?.credential ?? noCredential(connection)
+    const scope = found?.binding.scope ?? 'shared'
     checkCaller(connection, caller.principal, scope)
     // A destination that is known is judged before anything is opened.
     if (destination) judge(connection, credential, scope, destination)
@@ -197,4 +198,21 @@ function judge(
 function keyOf({ caller, route, destination }: OpenRequest): string {
   const { id, profile } = caller.principal
   return `${route.connection.name}\n${destination ? destinationText(destination) : 'base'}\n${id}\n${profile ?? ''}\n${caller.sessionId}`
+}
+
+/** Stands where the method needs no credential: nothing is in it. */
+function noCredential(connection: Connection): Credential {
+  return {
+    id: `none:${connection.name}`,
+    name: 'none',
+    owner: 'site',
+    audience: audienceFor(connection, 'site'),
+    fieldNames: [],
+    disabled: false,
+    projects: [],
+    version: connection.version,
+    sealed: {},
+    createdAt: 0,
+    changedAt: 0,
+  }
 }

@@ -24,11 +24,13 @@ type Owned = Pick<Credential, 'owner' | 'audience'>
 /** What an entry of a credential of this owner approves, as canonical texts: destinations, then the rest. */
 export function audienceFor(connection: Connection, owner: string): string[] {
   const { destinations, ownedWildcard, redact } = connection
-  if (owner === 'site') return destinations.map(destinationText)
+  if (owner === 'site') return [...destinations.map(destinationText), ...callTexts(connection)]
   const { sets, slots } = placesFor(connection)
   return [
     // Who vouches for the names under a wildcard is part of what is approved.
     ...destinations.filter(({ wildcard }) => ownedWildcard || !wildcard).map(destinationText),
+    ...callTexts(connection),
+    ...askTexts(connection),
     ...(redact === 'off' ? [APPROVES_OFF] : []),
     ...sets.map(setText),
     ...slots.map(slotText),
@@ -37,8 +39,9 @@ export function audienceFor(connection: Connection, owner: string): string[] {
 }
 
 /**
- * Throws credential_outside_audience where the connection puts a user's own credential where its owner has not
- * approved it, or names a CA that they have not.
+ * Throws credential_outside_audience where the method would take the credential to a URL that was not approved
+ * when it was entered, or where the connection puts a user's own where its owner has not approved it, or names a CA
+ * that they have not.
  */
 export function checkApproved(connection: Connection, credential: Owned, scope: Scope): void {
   const [missing] = unapproved(connection, credential)
@@ -47,8 +50,13 @@ export function checkApproved(connection: Connection, credential: Owned, scope: 
 
 /** What `checkApproved` would miss. */
 export function unapproved(connection: Connection, { owner, audience }: Owned): string[] {
-  if (owner === 'site') return []
-  const needed = [...placesFor(connection).sets.map(setText), ...caTexts(connection)]
+  const calls = callTexts(connection)
+  const own = () => [
+    ...askTexts(connection),
+    ...placesFor(connection).sets.map(setText),
+    ...caTexts(connection),
+  ]
+  const needed = owner === 'site' ? calls : [...calls, ...own()]
   return needed.filter((text) => !audience.includes(text))
 }
 
@@ -82,6 +90,17 @@ export function redactFor(
   { owner, audience }: Owned,
 ): Redact {
   return redact === 'off' && owner !== 'site' && !audience.includes(APPROVES_OFF) ? 'mask' : redact
+}
+
+/** Where the method takes it. */
+function callTexts({ calls = [] }: Connection): string[] {
+  return calls.map((origin) => `calls: ${origin}`)
+}
+
+/** With what, for a user's own: a password in another field of that request may be one that its log shows. */
+function askTexts({ calls = [], methodConfig }: Connection): string[] {
+  if (calls.length === 0) return []
+  return [`asks: ${createHash('sha256').update(JSON.stringify(methodConfig)).digest('hex')}`]
 }
 
 function setText(name: string): string {
@@ -140,6 +159,8 @@ function outside(connection: Connection, scope: Scope, missing: string): LocumEr
     sets: `to be put into every request (${name})`,
     slot: `to be put there (${name})`,
     ca: 'for the CA that the connection trusts now',
+    calls: `to be taken to ${name}`,
+    asks: 'for the request that is sent with it now',
   }[kind]
   return new LocumError(
     'credential_outside_audience',

@@ -58,6 +58,12 @@ export interface AuthMethod {
   readonly configKeys: readonly string[]
   /** JSON Schema of each of them, with a `description` for editors. */
   readonly configSchema?: { readonly [key: string]: JsonObject }
+  /** Places in `auth` that name a file of PEM certificates; what is kept is what is in it. */
+  readonly configFiles?: readonly (readonly string[])[]
+  /** Origins that the method itself takes the credential to. Whoever enters it approves them (R25). */
+  endpoints?(config: JsonObject): readonly string[]
+  /** Whether it needs a credential; it does unless told. */
+  takesCredential?(config: JsonObject): boolean
   /** Throws bad_request where the connection's `auth` does not make sense. */
   checkConfig?(config: JsonObject): void
   /** Throws bad_request where entered fields do not make sense. */

@@ -14,7 +14,7 @@ import { checkPlaintext, checkUse, missingCredential, scopesFor } from './source
 import { type Candidate, parseAbsolute, parseGateway, pathOnly } from './target.ts'
 import { findInTarget } from './target-slots.ts'
 import { chooseTunnel } from './tunnel.ts'
-import type { Binding, Caller, Connection, Credential, Redact, Scope, Source } from './words.ts'
+import type { Binding, Caller, Credential, Redact, Scope, Source } from './words.ts'
 
 /** A request that nobody sends. */
 export interface Question {
@@ -175,7 +175,7 @@ async function walk(written: Question, draft: Draft): Promise<void> {
   const takes = route.method.fields === 'any' || Object.keys(route.method.fields).length > 0
   const credential =
     takes && (route.needsCredential || drawsOnAuth({ paths: [...asked, ...own] }))
-      ? await judgeCredential(question, connection, candidate, draft)
+      ? await judgeCredential(question, route, candidate, draft)
       : undefined
   const barred = credential && barredSlots(connection, credential)
   if (barred) {
@@ -345,14 +345,17 @@ function fieldsOf(pairs: readonly (readonly [string, string])[]) {
 
 async function judgeCredential(
   { bound, caller }: Question,
-  connection: Connection,
+  { connection, method }: Route,
   candidate: Candidate | undefined,
   draft: Draft,
-): Promise<Credential> {
+): Promise<Credential | undefined> {
   const looked = scopesFor(connection, caller.principal)
   draft.credential = { looked }
   const found = await bound(connection.name, looked)
-  if (!found) throw missingCredential(connection, looked)
+  if (!found) {
+    if (method.takesCredential?.(connection.methodConfig) === false) return undefined
+    throw missingCredential(connection, looked)
+  }
   const { credential } = found
   const { id, version, disabled, audience } = credential
   const { scope } = found.binding

@@ -194,8 +194,12 @@ function descend(from: Json | undefined, steps: readonly (string | number)[]): J
 export function lookUp(path: VariablePath, sources: VariableSources): Json | undefined {
   const [first, ...rest] = path.steps as [string, ...(string | number)[]]
   if (path.root === 'Auth') {
-    if (!sources.auth || !Object.hasOwn(sources.auth.values, first)) return undefined
-    return descend(sources.auth.values[first], rest)
+    const { auth } = sources
+    if (!auth || !Object.hasOwn(auth.values, first)) return undefined
+    const [second, third] = rest
+    if (typeof third === 'string' && auth.caseless?.includes(`${first}.${second}`))
+      return descend(auth.values[first], [second as string, third.toLowerCase(), ...rest.slice(2)])
+    return descend(auth.values[first], rest)
   }
   const { principal, sessionId } = sources.caller
   if (path.root === 'Api') return first === 'Session_Id' && rest.length === 0 ? sessionId : undefined

@@ -118,6 +118,8 @@ export interface Connection {
   /** What `auth` says beside `method` and `provider`. */
   readonly methodConfig: JsonObject
   readonly provider?: string
+  /** Origins that the method takes the credential to, beside the destinations. */
+  readonly calls?: readonly string[]
   readonly source: Source
   readonly fallback: readonly ('profile' | 'shared')[]
   readonly allow: Allow
@@ -207,6 +209,8 @@ export interface AuthValues {
   readonly plain: readonly string[]
   /** Names whose value holds others' values in another spelling: `BasicAuth` holds `Password`. */
   readonly within?: { readonly [name: string]: readonly string[] }
+  /** Paths of objects with names in lower case, which are found in any case: `Response.Headers`. */
+  readonly caseless?: readonly string[]
 }
 
 /** Acts for the program itself: start-up, the hot path's look-ups. */

@@ -11,7 +11,7 @@ import {
 import { type Budgets, parseBudget } from '../core/limits.ts'
 import { parseConfiguredTemplate } from '../core/placeholder.ts'
 import { compileRoute } from '../core/route.ts'
-import type { JsonObject } from '../core/secret.ts'
+import type { Json, JsonObject } from '../core/secret.ts'
 import { checkHeaderName, headerText } from '../core/slots.ts'
 import { parseBase } from '../core/target.ts'
 import type { Connection, Source } from '../core/words.ts'
@@ -44,8 +44,9 @@ export async function toConnection(
     sound = false
     report(...args)
   }
-  const { method: id, ...methodConfig } = entry.auth as { method: string } & JsonObject
+  const { method: id, ...written } = entry.auth as { method: string } & JsonObject
   const method = methods.get(id)
+  const methodConfig = method ? await withFiles(written, method, readText, problem) : written
   if (!method) problem(['auth', 'method'], `unknown method; there are ${[...methods.keys()].join(', ')}`)
   else checkMethod(method, methodConfig, entry, problem)
 
@@ -69,6 +70,7 @@ export async function toConnection(
     base: entry.base,
     method: id,
     methodConfig,
+    calls: sound ? method?.endpoints?.(methodConfig) : undefined,
     source,
     fallback: entry.fallback ?? [],
     allow: entry.allow ?? {},
@@ -88,6 +90,30 @@ export async function toConnection(
   if (!sound) return undefined
   attempt(problem, [], () => compileRoute({ ...connection, version: 1 }, methods))
   return sound ? connection : undefined
+}
+
+/** What `auth` says, with the certificates of the files that it names in place of their paths. */
+async function withFiles(
+  config: JsonObject,
+  { configFiles = [] }: AuthMethod,
+  readText: ReadText,
+  problem: Report,
+): Promise<JsonObject> {
+  const whole = structuredClone(config) as { [key: string]: Json }
+  for (const place of configFiles) {
+    const inner = place.slice(0, -1).reduce<Json | undefined>((from, step) => memberOf(from, step), whole)
+    const name = place.at(-1) as string
+    const path = memberOf(inner, name)
+    if (typeof path !== 'string') continue
+    const pem = await readCa(path, readText, problem, ['auth', ...place])
+    if (pem !== undefined) (inner as { [key: string]: Json })[name] = pem
+  }
+  return whole
+}
+
+function memberOf(value: Json | undefined, name: string): Json | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  return (value as JsonObject)[name]
 }
 
 function readBudgets({ budget }: ConnectionEntry): Budgets | undefined {
@@ -215,15 +241,20 @@ function checkOrigins(origins: readonly string[], problem: Report): void {
 }
 
 /** PEM certificates, and nothing else that may stand beside them. What is wrong is reported at `ca`. */
-export async function readCa(path: string, readText: ReadText, problem: Report): Promise<string | undefined> {
+export async function readCa(
+  path: string,
+  readText: ReadText,
+  problem: Report,
+  at: Path = ['ca'],
+): Promise<string | undefined> {
   const read = await readText(path)
   if ('problem' in read) {
-    problem(['ca'], read.problem)
+    problem(at, read.problem)
     return undefined
   }
   const blocks = read.text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
   if (blocks.length === 0) {
-    problem(['ca'], `${path} holds no PEM certificate`)
+    problem(at, `${path} holds no PEM certificate`)
     return undefined
   }
   for (const [i, block] of blocks.entries()) {
@@ -231,7 +262,7 @@ export async function readCa(path: string, readText: ReadText, problem: Report):
       new X509Certificate(block)
     } catch {
       // OpenSSL's reasons are about its own parser; which certificate it is helps more.
-      problem(['ca'], `certificate ${i + 1} in ${path} cannot be read`)
+      problem(at, `certificate ${i + 1} in ${path} cannot be read`)
       return undefined
     }
   }

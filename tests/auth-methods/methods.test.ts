@@ -10,10 +10,11 @@ const method = (id: string) => methods.get(id) as AuthMethod
 const values = (id: string, fields: JsonObject) => method(id).values({ config: {}, fields, caller })
 
 t.test('lists each method under its own id', async (t) => {
-  t.same([...methods.keys()], ['none', 'basic', 'api-key', 'raw'])
+  t.same([...methods.keys()], ['none', 'basic', 'api-key', 'raw', 'separate-url'])
   for (const [id, { id: own, title, configKeys, variables, fields }] of methods) {
     t.equal(own, id)
     t.match(title, /^[A-Z]/)
+    if (id === 'separate-url') continue
     t.same(configKeys, [])
     t.equal(variables === undefined, fields === 'any', 'whatever the credential holds')
   }
