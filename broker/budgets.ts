@@ -23,6 +23,12 @@ interface Share {
 
 type Draw = { readonly connection: string; readonly principal: string; readonly budget: Budget }
 
+/** Who calls, as far as counting goes. */
+export interface Callers {
+  readonly principal: { readonly id: string }
+  readonly actor?: { readonly id: string } | undefined
+}
+
 /**
  * Counts the uses of connections that have a budget. What may be used is drawn from the store in shares, so
  * that uses do not wait for it one by one, and all processes together never exceed it. A process that is
@@ -38,39 +44,31 @@ export class ConnectionBudgets {
     this.#clock = x.clock
   }
 
-  /** One use by a principal. Throws or rejects with rate_limited and store_unavailable. */
-  use({ name, budget }: Connection, principal: string): undefined | Promise<void> {
+  /** One use by a caller, and by who calls for them. Throws or rejects with rate_limited and store_unavailable. */
+  use({ name, budget }: Connection, { principal, actor }: Callers): undefined | Promise<void> {
     if (budget === undefined) return undefined
-    const draws = drawsOf(name, budget, principal)
-    return this.#take(draws, 0)
+    const ids = actor && actor.id !== principal.id ? [actor.id, principal.id] : [principal.id]
+    return this.#take(drawsOf(name, budget, ids), [])
   }
 
-  /** One after the other; what was taken goes back where a later one has nothing left. */
-  #take(draws: readonly Draw[], at: number): undefined | Promise<void> {
-    const draw = draws[at]
+  /** One after the other; what was taken goes back to where it was taken from when a later one has nothing left. */
+  #take(draws: readonly Draw[], taken: Share[]): undefined | Promise<void> {
+    const draw = draws[taken.length]
     if (draw === undefined) return undefined
     const share = this.#shareOf(draw)
     if (share.left === 0) {
-      const now = this.#clock.now()
-      try {
-        if (now - share.emptyAt < ASK_AGAIN) throw this.#spent(draw, share)
-      } catch (error) {
-        this.#giveBack(draws.slice(0, at))
+      const giveBack = (error: unknown): never => {
+        for (const one of taken) one.left++
         throw error
       }
+      if (this.#clock.now() - share.emptyAt < ASK_AGAIN) giveBack(this.#spent(draw, share))
       share.drawing ??= this.#draw(draw, share).finally(() => {
         share.drawing = undefined
       })
-      return share.drawing.then(
-        () => this.#take(draws, at),
-        (error: unknown) => {
-          this.#giveBack(draws.slice(0, at))
-          throw error
-        },
-      )
+      return share.drawing.then(() => this.#take(draws, taken), giveBack)
     }
     share.left--
-    return this.#take(draws, at + 1)
+    return this.#take(draws, [...taken, share])
   }
 
   async #draw({ connection, principal }: Draw, share: Share): Promise<void> {
@@ -80,10 +78,6 @@ export class ConnectionBudgets {
     )
     share.left += given
     if (given === 0) share.emptyAt = this.#clock.now()
-  }
-
-  #giveBack(draws: readonly Draw[]): void {
-    for (const draw of draws) this.#shareOf(draw).left++
   }
 
   #shareOf(draw: Draw): Share {
@@ -125,10 +119,10 @@ export class ConnectionBudgets {
   }
 }
 
-/** The principal's own first: whoever has spent theirs takes nothing from the others. */
-function drawsOf(connection: string, { perCaller, total }: Budgets, principal: string): Draw[] {
+/** The principals' own first: whoever has spent theirs takes nothing from the others. */
+function drawsOf(connection: string, { perCaller, total }: Budgets, principals: readonly string[]): Draw[] {
   return [
-    ...(perCaller ? [{ connection, principal, budget: perCaller }] : []),
+    ...(perCaller ? principals.map((principal) => ({ connection, principal, budget: perCaller })) : []),
     ...(total ? [{ connection, principal: '', budget: total }] : []),
   ]
 }

@@ -154,3 +154,21 @@ function unauthenticated(entrance: Entrance): LocumError {
         : 'Give the proxy URL your id and key: http://ID:lcm_…@HOST:PORT',
   })
 }
+
+/** Whose connection it is from now on: it is counted with theirs, and ends with their right to it. Throws overloaded. */
+export function recognize(
+  { limiter, live }: Pick<Room, 'limiter' | 'live'>,
+  session: Session,
+  caller: Caller,
+): void {
+  const { client, held, rest } = session
+  limiter.recognize(client, caller)
+  if (held) {
+    if (held.caller === caller) return
+    held.caller = caller
+    held.judged = caller
+  } else if (rest && !client.left) {
+    session.held = { caller, cut: rest }
+    live.hold(session.held)
+  }
+}

@@ -3,10 +3,10 @@ import type { Material, OpenRequest } from '../core/directory.ts'
 import { asLocumError, type Code, type Entrance, LocumError } from '../core/errors.ts'
 import type { Route } from '../core/route.ts'
 import type { Base, Candidate } from '../core/target.ts'
-import type { Caller } from '../core/words.ts'
+import type { Caller, Principal } from '../core/words.ts'
 import { servedAs } from './acting.ts'
 import { Answering } from './answer/answering.ts'
-import { identify } from './caller.ts'
+import { identify, recognize } from './caller.ts'
 import { corsFields, rewriteResponse } from './gateway.ts'
 import type { Living } from './live.ts'
 import { type About, recordOutcome, recordRefusal, recordUse } from './records.ts'
@@ -78,7 +78,9 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
     try {
       if (this.over) return
       this.#caller = caller
-      this.#room.limiter.recognize(this.#x.session.client, caller)
+      recognize(this.#room, this.#x.session, caller)
+      // Before whom it names is looked up: that costs as much as a request.
+      this.#leave = this.#room.limiter.enter(caller.principal)
       const served = servedAs(this.#room.directory, caller, this.#x)
       if (served instanceof Promise)
         served.then((known) => this.#proceed(known)).catch((error) => this.refuse(error))
@@ -96,7 +98,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       // From here on a revoked key ends it, whatever it waits for.
       this.#room.live.add(this)
       this.#room.directory.checkFresh()
-      this.#leave = this.#room.limiter.enter(caller)
+      if (caller.actor) this.#enterFor(caller.principal)
       const found = findRoute(this.#room.directory, caller, this.#x, this.#entrance)
       this.#found = found
       this.#candidate = found.candidate
@@ -113,6 +115,15 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
         )
     } catch (error) {
       this.refuse(error)
+    }
+  }
+
+  #enterFor(principal: Principal): void {
+    const leaveActor = this.#leave
+    const leave = this.#room.limiter.enter(principal)
+    this.#leave = () => {
+      leave?.()
+      leaveActor?.()
     }
   }
 
@@ -147,7 +158,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       if (!this.#budgeted) {
         // Once, also where it is sent twice.
         this.#budgeted = true
-        const drawn = this.#room.budgets.use(found.route.connection, caller.principal.id)
+        const drawn = this.#room.budgets.use(found.route.connection, caller)
         if (drawn) {
           drawn.then(() => this.#permit(material)).catch((error) => this.refuse(error))
           return

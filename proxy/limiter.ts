@@ -13,6 +13,8 @@ export const NEWCOMERS = 16_384
 export interface Client {
   /** Whoever showed a key on it last. */
   principal: string | undefined
+  /** It has ended: a look-up of who calls that comes back later finds nobody. */
+  left?: boolean
   destroy(): void
 }
 
@@ -53,7 +55,7 @@ export class Limiter {
 
   /** The caller of a request on a connection is known. Throws overloaded where they have too many. */
   recognize(client: Client, { principal, actor = principal }: Caller): void {
-    if (client.principal === actor.id) return
+    if (client.principal === actor.id || client.left) return
     const usage = this.#usageOf(actor.id)
     const { connections } = limitsOf(actor.limits, this.#usual)
     if (connections !== undefined && usage.connections >= connections) {
@@ -71,30 +73,17 @@ export class Limiter {
   }
 
   leave(client: Client): void {
+    client.left = true
     this.#unknown.delete(client)
     this.#forget(client)
   }
 
   /**
-   * A request begins. Returns what ends it, undefined where nothing counts it. Throws rate_limited, and
-   * overloaded where too many of the caller's are under way.
+   * A request of a principal begins. Where one calls for another it is entered for both: first for who calls, so
+   * that what is refused them takes nothing of the other's. Returns what ends it, undefined where nothing counts it.
+   * Throws rate_limited, and overloaded where too many of the principal's are under way.
    */
-  enter({ principal, actor }: Caller): (() => void) | undefined {
-    const leave = this.#enter(principal)
-    if (actor === undefined || actor.id === principal.id) return leave
-    try {
-      const leaveActor = this.#enter(actor)
-      return () => {
-        leave?.()
-        leaveActor?.()
-      }
-    } catch (error) {
-      leave?.()
-      throw error
-    }
-  }
-
-  #enter({ id, limits }: Principal): (() => void) | undefined {
+  enter({ id, limits }: Principal): (() => void) | undefined {
     const { inFlight, rate, burst } = limitsOf(limits, this.#usual)
     if (inFlight === undefined && rate === undefined) return undefined
     const usage = this.#usageOf(id)

@@ -16,7 +16,7 @@ import type { Caller, ShownCertificate } from '../core/words.ts'
 import { type Bound, bind, isLocalConnection } from '../listeners/bind.ts'
 import { openTls } from '../listeners/tls.ts'
 import { servedAs } from './acting.ts'
-import { identify } from './caller.ts'
+import { identify, recognize } from './caller.ts'
 import { Exchange } from './exchange.ts'
 import { checkOrigin, isPreflight, preflightAnswer } from './gateway.ts'
 import type { Client } from './limiter.ts'
@@ -103,10 +103,23 @@ export class ProxyListener {
       const local = bound !== undefined && isLocalConnection(bound, socket)
       const secure = tls !== undefined
       const client: Client = { principal: undefined, destroy: () => socket.destroy() }
-      socket.once('close', () => this.#room.limiter.leave(client))
+      socket.once('close', () => {
+        this.#room.limiter.leave(client)
+        if (session.held) this.#room.live.release(session.held)
+      })
       this.#room.limiter.arrive(client)
-      const session = { client, local, gatewayOnly, secure, certificate, tunnel: undefined, shown: undefined }
-      this.#serve(socket, session, undefined)
+      const session: Session = {
+        client,
+        local,
+        gatewayOnly,
+        secure,
+        certificate,
+        tunnel: undefined,
+        shown: undefined,
+        held: undefined,
+        rest: () => connection.closeWhenIdle(),
+      }
+      const connection = this.#serve(socket, session, undefined)
     }
     const server = tls
       ? createTlsServer({ ...tls.options, ...SOCKETS }, (socket) => accept(socket, certificateOf(socket)))
@@ -239,7 +252,7 @@ export class ProxyListener {
     const admit = (caller: Caller) => {
       known = caller
       try {
-        this.#room.limiter.recognize(session.client, caller)
+        recognize(this.#room, session, caller)
         const served = servedAs(this.#room.directory, caller, x)
         if (served instanceof Promise) served.then(proceed, fail)
         else proceed(served)

@@ -25,6 +25,9 @@ export interface Living {
   cut(code: Code): void
 }
 
+/** A connection that is kept open, with whoever showed a key on it last. */
+export type Held = Omit<Living, 'caller'> & { caller: Caller }
+
 /** Knows what is under way, and ends what a change no longer allows. */
 export class Live {
   /**
@@ -32,6 +35,8 @@ export class Live {
    * alive until the next full garbage collection.
    */
   readonly #all: Living[] = []
+  /** Connections by whoever they were recognized as: judged like the rest, and not under way. */
+  readonly #held = new Set<Held>()
   readonly #directory: Directory
   readonly #clock: Clock
   readonly #onfault: (error: unknown) => void
@@ -59,6 +64,15 @@ export class Live {
     this.#all.push(living)
   }
 
+  /** A connection that is kept open for a caller ends with their right to it. */
+  hold(held: Held): void {
+    this.#held.add(held)
+  }
+
+  release(held: Held): void {
+    this.#held.delete(held)
+  }
+
   remove(living: Living): void {
     const { place } = living
     if (place === undefined) return
@@ -81,7 +95,7 @@ export class Live {
     // Twice in a row: a machine that slept, or a clock that jumped, knows better in a moment.
     const over = stale && this.#stale
     this.#stale = stale
-    for (const living of [...this.#all]) {
+    for (const living of [...this.#all, ...this.#held]) {
       const { expiresAt } = living.judged ?? living.caller
       if (over) living.cut('store_unavailable')
       else if (expiresAt !== undefined && expiresAt <= now) living.cut('caller_unauthenticated')
@@ -121,7 +135,7 @@ export class Live {
   async #judgeCallers(): Promise<void> {
     this.#owed = false
     const known = new Map<string, Promise<Caller | Code>>()
-    for (const living of [...this.#all]) {
+    for (const living of [...this.#all, ...this.#held]) {
       const name = nameOf(living.caller)
       let asking = known.get(name)
       if (!asking) {

@@ -4,12 +4,12 @@ import type { Broker, Directory } from '../core/directory.ts'
 import type { TunnelTarget } from '../core/target.ts'
 import type { Caller, Connection, ShownCertificate } from '../core/words.ts'
 import type { Client, Limiter } from './limiter.ts'
-import type { Live } from './live.ts'
+import type { Held, Live } from './live.ts'
 import type { Upstreams } from './upstreams/upstreams.ts'
 
 /** Counts the uses of connections that have a budget. Throws or rejects with rate_limited and store_unavailable. */
 export interface Budgeted {
-  use(connection: Connection, principal: string): undefined | Promise<void>
+  use(connection: Connection, caller: Caller): undefined | Promise<void>
 }
 
 /** What every exchange of a listener shares. */
@@ -59,6 +59,10 @@ export interface Session {
   readonly tunnel: TunnelSession | undefined
   /** The caller of the last request on this connection, so that the same header is not hashed again. */
   shown: { readonly header: string; readonly keyHash: string; readonly id: string | undefined } | undefined
+  /** The connection as its caller's; undefined before anybody is known. */
+  held: Held | undefined
+  /** Ends the connection behind what is under way; undefined inside a tunnel, which ends with its own. */
+  readonly rest: (() => void) | undefined
 }
 
 export interface TunnelSession {

@@ -40,6 +40,8 @@ export function openTunnel(
     certificate: undefined,
     tunnel: { target: x.target, opener: x.caller, ...more },
     shown: undefined,
+    held: undefined,
+    rest: undefined,
   })
   const onerror = () => socket.destroy()
   socket.on('error', onerror)

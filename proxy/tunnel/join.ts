@@ -8,9 +8,12 @@ export interface Through {
   end(): Buffer | undefined
 }
 
+/** How long nothing may move between two of which one has ended its side: mostly it is gone altogether, ms. */
+const HALF_CLOSED = 60_000
+
 /**
  * Joins two connections by what goes `up` to the upstream and `down` from it. A half-close goes on; anything
- * else ends both. `ended` is called when both are closed.
+ * else ends both, and so does silence behind a half-close. `ended` is called when both are closed.
  */
 export function join(
   client: Tunnel,
@@ -18,11 +21,15 @@ export function join(
   up: Through | undefined,
   down: Through | undefined,
   ended: () => void,
+  halfClosed = HALF_CLOSED,
 ): { destroy(): void } {
   let open = 2
+  let silence: NodeJS.Timeout | undefined
   const over = () => {
+    clearTimeout(silence)
     if (--open === 0) ended()
   }
+  const moved = () => silence?.refresh()
   const destroy = () => {
     client.socket.destroy()
     upstream.socket.destroy()
@@ -31,6 +38,10 @@ export function join(
   pump(upstream, client.socket, down)
   for (const { socket } of [client, upstream]) {
     socket.on('error', destroy)
+    socket.on('data', moved)
+    socket.once('end', () => {
+      silence ??= setTimeout(destroy, halfClosed).unref()
+    })
     socket.once('close', () => {
       destroy()
       over()

@@ -77,14 +77,25 @@ export class Passage implements Living {
     this.#x.onabort = () => this.#finish()
     this.#room.live.add(this)
     try {
-      this.#leave = this.#room.limiter.enter(this.caller)
+      this.#enter()
       const { way } = this.#permit
-      const { id } = this.caller.principal
-      const drawn = way.kind === 'untouched' && this.#room.budgets.use(way.route.connection, id)
+      const drawn = way.kind === 'untouched' && this.#room.budgets.use(way.route.connection, this.caller)
       if (drawn) drawn.then(() => this.#record()).catch((error) => this.#refuse(error))
       else this.#record()
     } catch (error) {
       this.#refuse(error)
+    }
+  }
+
+  #enter(): void {
+    const { limiter } = this.#room
+    const { principal, actor } = this.caller
+    const leaveActor = actor && limiter.enter(actor)
+    this.#leave = leaveActor
+    const leave = limiter.enter(principal)
+    this.#leave = () => {
+      leave?.()
+      leaveActor?.()
     }
   }
 

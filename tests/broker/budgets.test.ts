@@ -27,6 +27,8 @@ async function startCounters(t: Test, processes: number) {
 
 const connection = (budget: Budgets) => ({ name: 'crm', budget }) as Connection
 
+const as = (id: string) => ({ principal: { id } })
+
 /** How often it could be used, by whoever asks in turn, until it is refused. */
 async function exhaust(counters: readonly ConnectionBudgets[], of: Connection, as: readonly string[]) {
   let used = 0
@@ -35,7 +37,7 @@ async function exhaust(counters: readonly ConnectionBudgets[], of: Connection, a
     const counter = counters[turn % counters.length] as ConnectionBudgets
     if (!open.has(counter)) continue
     try {
-      await counter.use(of, as[turn % as.length] as string)
+      await counter.use(of, { principal: { id: as[turn % as.length] as string } })
       used++
     } catch (error) {
       if ((error as { code: string }).code !== 'rate_limited') throw error
@@ -49,7 +51,7 @@ t.test('all processes together use a connection as often as its budget says, and
   const { counters, at } = await startCounters(t, 3)
   const of = connection({ total: { uses: 500, per: 'day' } })
   t.equal(await exhaust(counters, of, ['ada', 'bob']), 500)
-  await t.rejects(async () => counters[0]?.use(of, 'eve'), {
+  await t.rejects(async () => counters[0]?.use(of, as('eve')), {
     code: 'rate_limited',
     detail: '`crm` may be used 500 times a day.',
     retryAfter: DAY / 1000 - 1,
@@ -67,15 +69,15 @@ t.test('each caller has its own, and one that spent it takes nothing from the ot
   t.equal(await exhaust(counters, of, ['bob']), 10)
   at(START + 10_000)
   t.equal(await exhaust(counters, of, ['eve']), 5, 'what is left of all')
-  await t.rejects(async () => counters[0]?.use(of, 'ada'), /by `ada`/)
+  await t.rejects(async () => counters[0]?.use(of, as('ada')), /by `ada`/)
 })
 
 t.test('a process that ends gives back what it has not used; one that is killed does not', async (t) => {
   const { counters, at } = await startCounters(t, 3)
   const [first, killed, last] = counters as [ConnectionBudgets, ConnectionBudgets, ConnectionBudgets]
   const of = connection({ total: { uses: 160, per: 'minute' } })
-  await first.use(of, 'ada')
-  await killed.use(of, 'ada')
+  await first.use(of, as('ada'))
+  await killed.use(of, as('ada'))
   await first.close()
   // One was used by each; the second drew a sixteenth of what was left.
   t.equal(await exhaust([last], of, ['ada']), 160 - 1 - 10)
@@ -101,7 +103,7 @@ t.test('many uses at once draw once, and each is counted', async (t) => {
   const { counters } = await startCounters(t, 1)
   const [counter] = counters as [ConnectionBudgets]
   const of = connection({ total: { uses: 40, per: 'day' } })
-  const uses = await Promise.allSettled(Array.from({ length: 100 }, async () => counter.use(of, 'ada')))
+  const uses = await Promise.allSettled(Array.from({ length: 100 }, async () => counter.use(of, as('ada'))))
   t.equal(uses.filter(({ status }) => status === 'fulfilled').length, 40)
 })
 
@@ -111,21 +113,47 @@ t.test('who is refused for what all have spent loses nothing of their own', asyn
   const of = connection({ perCaller: { uses: 3, per: 'day' }, total: { uses: 2, per: 'hour' } })
   t.equal(await exhaust(counters, of, ['ada']), 2)
   for (let i = 0; i < 5; i++)
-    await t.rejects(async () => counter.use(of, 'ada'), /2 times a hour|2 times an hour/)
+    await t.rejects(async () => counter.use(of, as('ada')), /2 times a hour|2 times an hour/)
   at(START + 3_600_000)
-  await counter.use(of, 'ada')
-  await t.rejects(async () => counter.use(of, 'ada'), /by `ada`/, 'the third was the last')
+  await counter.use(of, as('ada'))
+  await t.rejects(async () => counter.use(of, as('ada')), /by `ada`/, 'the third was the last')
 })
 
 t.test('what is used while a process ends is counted', async (t) => {
   const { counters } = await startCounters(t, 2)
   const [first, second] = counters as [ConnectionBudgets, ConnectionBudgets]
   const of = connection({ total: { uses: 160, per: 'day' } })
-  await first.use(of, 'ada')
+  await first.use(of, as('ada'))
   const closing = first.close()
-  const uses = await Promise.allSettled(Array.from({ length: 3 }, async () => first.use(of, 'ada')))
+  const uses = await Promise.allSettled(Array.from({ length: 3 }, async () => first.use(of, as('ada'))))
   await closing
   const meanwhile = uses.filter(({ status }) => status === 'fulfilled').length
   const used = 1 + meanwhile + (await exhaust([second], of, ['ada']))
   t.ok(used > 140 && used <= 160, `${used} were used`)
+})
+
+t.test('what is given back goes to the period from which it was taken', async (t) => {
+  const { counters, at } = await startCounters(t, 1)
+  const [counter] = counters as [ConnectionBudgets]
+  const of = connection({ perCaller: { uses: 5, per: 'minute' }, total: { uses: 5, per: 'hour' } })
+  const uses = Array.from({ length: 5 }, async () => counter.use(of, as('ada')))
+  await Promise.all(uses)
+  // The hour is spent: each of these takes of the new minute and gives it back.
+  at(START + 60_000)
+  const late = Array.from({ length: 5 }, async () => counter.use(of, as('ada')))
+  at(START + 120_000)
+  for (const { status } of await Promise.allSettled(late)) t.equal(status, 'rejected')
+  at(START + 3_600_000)
+  t.equal(await exhaust(counters, of, ['ada']), 5)
+})
+
+t.test('who calls for another uses their own share as well', async (t) => {
+  const { counters } = await startCounters(t, 1)
+  const [counter] = counters as [ConnectionBudgets]
+  const of = connection({ perCaller: { uses: 2, per: 'day' } })
+  const actor = { id: 'back' }
+  for (const id of ['ada', 'bob']) await counter.use(of, { principal: { id }, actor })
+  await t.rejects(async () => counter.use(of, { principal: { id: 'eve' }, actor }), /by `back`/)
+  await counter.use(of, as('ada'))
+  await t.rejects(async () => counter.use(of, as('ada')), /by `ada`/)
 })

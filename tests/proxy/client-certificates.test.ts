@@ -210,9 +210,9 @@ t.test(
       t.equal((await ask(kept)).status, 200)
       const from = performance.now()
       await run(site.context, { id: 'ada' })
-      await Promise.all([tunnel.gone(), events.gone()])
+      await Promise.all([tunnel.gone(), events.gone(), kept.gone()])
       t.ok(performance.now() - from < 1000, `${name} in time`)
-      t.equal((await ask(kept)).status, 407, 'the connection that showed it stays, and serves nothing')
+      t.equal((await ask(await open(ada))).status, 407, 'and another is served nothing')
       await site.close()
     }
   },

@@ -1,5 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import t from 'tap'
+import { proxyKeyHash, proxyKeyText } from '../../core/proxy-key.ts'
 import type { PrincipalRecord } from '../../core/words.ts'
+import { type Client, Limiter } from '../../proxy/limiter.ts'
+import { makeCaller } from '../core/kit.ts'
 import { ASKS, connectionTo, SECRET } from '../kit/echo-site.ts'
 import { askBy, dial, ENTRANCES, eventually, openTunnel, type RawClient, sendBy } from '../kit/raw.ts'
 import { startSite } from '../kit/site.ts'
@@ -18,6 +22,11 @@ const site = await startSite(t, {
     ...ENTRANCES.map((entrance) => ({ id: `sockets-${entrance}`, limits: { connections: 2 } })),
     { id: 'spender', limits: {} },
     { id: 'back', kind: 'service', mayActFor: ['user:*'], limits: { rate: SLOW, burst: 3 } },
+    { id: 'pusher', kind: 'service', mayActFor: ['user:*'], limits: { rate: SLOW, burst: 1 } },
+    { id: 'prober', kind: 'service', mayActFor: ['user:*'], limits: { rate: SLOW, burst: 2 } },
+    { id: 'broker', kind: 'service', mayActFor: ['user:*'] },
+    { id: 'named', kind: 'user', limits: { rate: SLOW, burst: 3 } },
+    { id: 'robbed', kind: 'user', limits: { connections: 2 } },
   ],
   connections: [
     connectionTo(upstream),
@@ -93,6 +102,70 @@ t.test('who calls for others is bounded too, whomever it calls for', async (t) =
   const statuses = []
   for (let i = 0; i < 4; i++) statuses.push((await ask()).status)
   t.same(statuses, [200, 200, 200, 429])
+})
+
+t.test('who is refused themselves takes nothing from the one for whom they call', async (t) => {
+  const push = () =>
+    askBy(t, site, 'forward', goal, { as: 'pusher', headers: [ASKS, 'Locum-For: user:named'] })
+  const statuses = []
+  for (let i = 0; i < 6; i++) statuses.push((await push()).status)
+  t.same(statuses, [200, 429, 429, 429, 429, 429])
+  const own = () => askBy(t, site, 'gateway', goal, { as: 'named', headers: [ASKS] })
+  t.same([(await own()).status, (await own()).status, (await own()).status], [200, 200, 429])
+})
+
+t.test('asking for users who are not there costs what a request costs', async (t) => {
+  const statuses = []
+  for (let i = 0; i < 4; i++) {
+    const headers = [ASKS, `Locum-For: user:nobody${i}`]
+    statuses.push((await askBy(t, site, 'gateway', goal, { as: 'prober', headers })).status)
+  }
+  t.same(statuses, [403, 403, 429, 429])
+})
+
+t.test('a budget for each caller bounds who calls for others too', async (t) => {
+  const statuses = []
+  for (const user of ENTRANCES.map((entrance) => `flight-${entrance}`)) {
+    const headers = [ASKS, `Locum-For: user:${user}`, 'Locum-Connection: dear']
+    const x = { as: 'broker', path: '/dear/echo', headers }
+    statuses.push((await askBy(t, site, 'forward', goal, x)).status)
+  }
+  t.same(statuses, [200, 200, 429])
+})
+
+t.test('connections that a stolen key holds open end with it, and keep nobody out', async (t) => {
+  const open = async () => {
+    const client = await sendBy(t, site, 'gateway', goal, { as: 'robbed', headers: [ASKS] })
+    t.equal((await client.response()).status, 200)
+    return client
+  }
+  const thieves = [await open(), await open()]
+  t.notOk(
+    thieves.some(({ ended }) => ended),
+    'they are kept',
+  )
+  const { store, as } = site.context
+  await store.removeKeys(as, 'robbed')
+  const key = proxyKeyText(randomBytes(32))
+  await store.addKey(as, { hash: proxyKeyHash(key), principal: 'robbed', createdAt: Date.now() })
+  await site.settle()
+  await eventually(() => thieves.every(({ ended }) => ended), 'they end')
+  const client = await dial(t, site.port)
+  client.send(
+    `GET /c/echo/echo HTTP/1.1\r\nHost: 127.0.0.1:${site.port}\r\nLocum-Authorization: Bearer ${key}\r\n${ASKS}\r\n\r\n`,
+  )
+  t.equal((await client.response()).status, 200)
+})
+
+t.test('who has gone before it is known who they were takes no place', async (t) => {
+  const limiter = new Limiter({ clock: { now: () => 0 }, usual: { connections: 1 } })
+  const caller = makeCaller({ id: 'ada' })
+  const [gone, here] = [1, 2].map(() => ({ principal: undefined, destroy: () => {} })) as [Client, Client]
+  for (const client of [gone, here]) limiter.arrive(client)
+  limiter.leave(gone)
+  limiter.recognize(gone, caller)
+  limiter.recognize(here, caller)
+  t.equal(here.principal, 'ada')
 })
 
 t.test('a limit that is changed holds within a second, for connections that are open as well', async (t) => {
