@@ -41,7 +41,7 @@ export function specFor(route: Route, candidate: Candidate, material: Material |
   const key = `${candidate.text}${BAR}${name}${BAR}${serial}${BAR}${credential ?? ''}`
   let spec = specs.get(key)
   if (!spec) {
-    spec = { key, destination: candidate.destination, ca, allowPrivateNetwork }
+    spec = { key, group: name, destination: candidate.destination, ca, allowPrivateNetwork }
     if (specs.size >= CACHE_LIMIT) specs.clear()
     specs.set(key, spec)
   }

@@ -152,6 +152,7 @@ export class Passage implements Living {
     const secure = way.kind === 'unmatched' || way.secure
     const spec: UpstreamSpec = {
       key: 'passage',
+      group: this.connection ?? 'unmatched',
       destination: { scheme: secure ? 'https' : 'http', ...target, wildcard: false },
       allowPrivateNetwork: way.kind === 'untouched' && way.route.connection.allowPrivateNetwork,
       raw: true,

@@ -7,13 +7,14 @@ import { Intake } from '../wire/h1/intake.ts'
 import { interleave, judgeAddresses, type Listener, LOCAL_ADDRESSES, type Lookup } from './addresses.ts'
 import { type DialPhase, dialError } from './faults.ts'
 import type { UpstreamLimits } from './limits.ts'
+import type { Lookups } from './lookups.ts'
 import type { Opening, Parent } from './parent.ts'
 import type { UpstreamSpec } from './spec.ts'
 import type { TlsMemory } from './tls.ts'
 
 /** What every dial of a process shares. */
 export interface DialContext {
-  readonly lookup: Lookup
+  readonly lookups: Lookups
   readonly ownListeners: () => readonly Listener[]
   readonly localAddresses: () => readonly string[]
   readonly limits: UpstreamLimits
@@ -48,6 +49,7 @@ export class Dial {
   /** By which the addresses are dialled; undefined: from here. */
   readonly #parent: Parent | undefined
   readonly #asking = new Set<Opening>()
+  #asked: { cancel(): void } | undefined
   #lastError: unknown
   #deadline: NodeJS.Timeout | undefined
   #stagger: NodeJS.Timeout | undefined
@@ -81,7 +83,10 @@ export class Dial {
   async #lookUp(host: string): Promise<void> {
     let answers: Awaited<ReturnType<Lookup>>
     try {
-      answers = await this.#context.lookup(host)
+      const { key, group = key } = this.#spec
+      const asking = this.#context.lookups.ask(group, host)
+      this.#asked = asking
+      answers = await asking.answers
     } catch (thrown) {
       this.#fail(this.#lookupError(thrown))
       return
@@ -262,6 +267,7 @@ export class Dial {
   #stop(): void {
     clearTimeout(this.#deadline)
     clearTimeout(this.#stagger)
+    this.#asked?.cancel()
     for (const socket of this.#trying) {
       this.#trying.delete(socket)
       socket.destroy()

@@ -11,6 +11,8 @@ export interface UpstreamSpec {
   /** PEM. Replaces the default roots. */
   readonly ca?: string
   readonly allowPrivateNetwork: boolean
+  /** Whose look-ups wait for each other; the key unless told. */
+  readonly group?: string
   /** Bytes pass as they are, whatever the scheme: no TLS of ours, and the other side may speak first. */
   readonly raw?: boolean
 }

@@ -5,6 +5,7 @@ import type { BodySource, ClientConnection, RequestHead } from '../wire/message.
 import { type Listener, type Lookup, systemAddresses } from './addresses.ts'
 import { Dial, type Dialled } from './dial.ts'
 import { UPSTREAM_LIMITS, type UpstreamLimits } from './limits.ts'
+import { Lookups } from './lookups.ts'
 import { Parent } from './parent.ts'
 import { type Line, Pool, type PoolContext } from './pool.ts'
 import { UpstreamRequest } from './request.ts'
@@ -57,7 +58,7 @@ export class Upstreams {
     this.#tls = new TlsMemory(limits)
     const dialling = {
       limits,
-      lookup: askedOnce(options.lookup),
+      lookups: new Lookups(options.lookup),
       ownListeners: options.ownListeners,
       localAddresses: options.localAddresses ?? systemAddresses,
       tls: this.#tls,
@@ -171,19 +172,4 @@ export class Upstreams {
 
 function stopping(): LocumError {
   return new LocumError('overloaded', 'Locum is stopping.')
-}
-
-/**
- * Who asks for a name that is being looked up waits for the same answer. The system's resolver takes
- * few questions at once, and one name that nobody answers for must not hold up all the others.
- */
-function askedOnce(lookup: Lookup): Lookup {
-  const underWay = new Map<string, ReturnType<Lookup>>()
-  return (name) => {
-    const known = underWay.get(name)
-    if (known) return known
-    const answer = lookup(name).finally(() => underWay.delete(name))
-    underWay.set(name, answer)
-    return answer
-  }
 }
