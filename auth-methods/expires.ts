@@ -66,8 +66,20 @@ function stepsOf(text: string): readonly (string | number)[] | undefined {
   return parsePath(`$Auth.Body${text.startsWith('[') ? '' : '.'}${text}`)?.steps
 }
 
-/** Unix ms. Throws refresh_failed where the answer does not say it. */
+/** Unix ms. Throws refresh_failed where the answer does not say it, or is over already. */
 export function expiryOf(expires: Expires, answer: Answer, now: number): number | undefined {
+  const expiresAt = saidBy(expires, answer, now)
+  if (expiresAt === undefined || expiresAt > now) return expiresAt
+  throw new LocumError(
+    'refresh_failed',
+    'The answer of the authentication URL says that it is over already.',
+    {
+      hint: 'Look at the clocks of both sides, and at what `expires` names: a number is seconds from now, or a Unix time.',
+    },
+  )
+}
+
+function saidBy(expires: Expires, answer: Answer, now: number): number | undefined {
   if (expires === undefined) return undefined
   if ('seconds' in expires) return now + expires.seconds * 1000
   if ('header' in expires) {

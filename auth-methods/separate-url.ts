@@ -87,12 +87,13 @@ export const separateUrl: AuthMethod = {
     readExpires(config.expires)
   },
   endpoints: (config) => [new URL(readAsking(config).url).origin],
-  takesCredential: (config) => drawsOn(readAsking(config)).length > 0,
+  // Every variable of the request is the credential's.
+  worksWithoutCredential: (config) => pathsOf(readAsking(config)).length === 0,
   async acquire({ config, fields }, io) {
     const asking = readAsking(config)
     const response = await ask(asking, fields, io)
-    const body = bodyOf(response, await response.text())
     if (!response.ok) throw refused(asking, response.status)
+    const body = bodyOf(response, await response.text())
     const headers: Record<string, string> = {}
     for (const [name, value] of response.headers) headers[name] = value
     const answer = { Body: body, Headers: headers }
@@ -183,10 +184,6 @@ function pathsOf({ headers, body }: Pick<Asking, 'headers' | 'body'>): VariableP
     ...(body?.kind === 'form' ? body.fields.flatMap(({ template }) => template.paths) : []),
     ...(body?.kind === 'json' ? [...body.members.values()].flatMap(({ paths }) => paths) : []),
   ]
-}
-
-function drawsOn(asking: Asking): VariablePath[] {
-  return pathsOf(asking).filter(({ root }) => root === 'Auth')
 }
 
 /** Nobody in particular: no variable of a caller stands in the request. */

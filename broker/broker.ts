@@ -112,7 +112,7 @@ export class StoreBroker implements Broker {
     const { connection, method } = route
     const scopes = scopesFor(connection, caller.principal)
     const found = await this.#store.bound(SYSTEM, connection.name, scopes)
-    if (!found && method.takesCredential?.(connection.methodConfig) !== false)
+    if (!found && !method.worksWithoutCredential?.(connection.methodConfig))
       throw missingCredential(connection, scopes)
     const credential = found?.credential ?? noCredential(connection)
     const scope = found?.binding.scope ?? 'shared'

@@ -1,8 +1,9 @@
+import { actorOf } from '../core/act-for.ts'
 import type { Clock } from '../core/clock.ts'
 import { LocumError } from '../core/errors.ts'
 import { type Budget, type Budgets, PERIODS } from '../core/limits.ts'
 import type { Store } from '../core/store.ts'
-import { type Connection, SYSTEM } from '../core/words.ts'
+import { type Caller, type Connection, type Principal, SYSTEM } from '../core/words.ts'
 
 /** A share is a part of what is left, so that replicas do not starve each other at its end. */
 const PART = 16
@@ -23,12 +24,6 @@ interface Share {
 
 type Draw = { readonly connection: string; readonly principal: string; readonly budget: Budget }
 
-/** Who calls, as far as counting goes. */
-export interface Callers {
-  readonly principal: { readonly id: string }
-  readonly actor?: { readonly id: string } | undefined
-}
-
 /**
  * Counts the uses of connections that have a budget. What may be used is drawn from the store in shares, so
  * that uses do not wait for it one by one, and all processes together never exceed it. A process that is
@@ -45,10 +40,11 @@ export class ConnectionBudgets {
   }
 
   /** One use by a caller, and by who calls for them. Throws or rejects with rate_limited and store_unavailable. */
-  use({ name, budget }: Connection, { principal, actor }: Callers): undefined | Promise<void> {
+  use({ name, budget }: Connection, caller: Caller): undefined | Promise<void> {
     if (budget === undefined) return undefined
-    const ids = actor && actor.id !== principal.id ? [actor.id, principal.id] : [principal.id]
-    return this.#take(drawsOf(name, budget, ids), [])
+    const actor = actorOf(caller)
+    const principals = actor ? [actor, caller.principal] : [caller.principal]
+    return this.#take(drawsOf(name, budget, principals), [])
   }
 
   /** One after the other; what was taken goes back to where it was taken from when a later one has nothing left. */
@@ -120,9 +116,13 @@ export class ConnectionBudgets {
 }
 
 /** The principals' own first: whoever has spent theirs takes nothing from the others. */
-function drawsOf(connection: string, { perCaller, total }: Budgets, principals: readonly string[]): Draw[] {
+function drawsOf(
+  connection: string,
+  { perCaller, total }: Budgets,
+  principals: readonly Principal[],
+): Draw[] {
   return [
-    ...(perCaller ? principals.map((principal) => ({ connection, principal, budget: perCaller })) : []),
+    ...(perCaller ? principals.map(({ id }) => ({ connection, principal: id, budget: perCaller })) : []),
     ...(total ? [{ connection, principal: '', budget: total }] : []),
   ]
 }

@@ -34,6 +34,11 @@ export function namedOf(
   return { caller, revokedAt, withdrawn }
 }
 
+/** Who calls, where that is another than the one who is served. */
+export function actorOf({ actor, principal }: Caller): Principal | undefined {
+  return actor?.id === principal.id ? undefined : actor
+}
+
 /** Throws not_allowed: whoever asks may act for nobody. */
 export function refuseActing(): never {
   throw new LocumError('not_allowed', 'This caller may not act for others.', {

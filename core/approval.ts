@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { canonicalJson } from './canonical-json.ts'
 import { compileBody, placesOf } from './common-body.ts'
 import { destinationText } from './destination.ts'
 import { LocumError } from './errors.ts'
@@ -50,13 +51,11 @@ export function checkApproved(connection: Connection, credential: Owned, scope: 
 
 /** What `checkApproved` would miss. */
 export function unapproved(connection: Connection, { owner, audience }: Owned): string[] {
-  const calls = callTexts(connection)
-  const own = () => [
-    ...askTexts(connection),
-    ...placesFor(connection).sets.map(setText),
-    ...caTexts(connection),
-  ]
-  const needed = owner === 'site' ? calls : [...calls, ...own()]
+  const needed = callTexts(connection)
+  if (owner !== 'site') {
+    const { sets } = placesFor(connection)
+    needed.push(...askTexts(connection), ...sets.map(setText), ...caTexts(connection))
+  }
   return needed.filter((text) => !audience.includes(text))
 }
 
@@ -100,7 +99,7 @@ function callTexts({ calls = [] }: Connection): string[] {
 /** With what, for a user's own: a password in another field of that request may be one that its log shows. */
 function askTexts({ calls = [], methodConfig }: Connection): string[] {
   if (calls.length === 0) return []
-  return [`asks: ${createHash('sha256').update(JSON.stringify(methodConfig)).digest('hex')}`]
+  return [`asks: ${createHash('sha256').update(canonicalJson(methodConfig)).digest('hex')}`]
 }
 
 function setText(name: string): string {

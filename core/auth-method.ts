@@ -62,8 +62,8 @@ export interface AuthMethod {
   readonly configFiles?: readonly (readonly string[])[]
   /** Origins that the method itself takes the credential to. Whoever enters it approves them (R25). */
   endpoints?(config: JsonObject): readonly string[]
-  /** Whether it needs a credential; it does unless told. */
-  takesCredential?(config: JsonObject): boolean
+  /** Whether it serves callers for whom there is no credential. */
+  worksWithoutCredential?(config: JsonObject): boolean
   /** Throws bad_request where the connection's `auth` does not make sense. */
   checkConfig?(config: JsonObject): void
   /** Throws bad_request where entered fields do not make sense. */

@@ -353,7 +353,7 @@ async function judgeCredential(
   draft.credential = { looked }
   const found = await bound(connection.name, looked)
   if (!found) {
-    if (method.takesCredential?.(connection.methodConfig) === false) return undefined
+    if (method.worksWithoutCredential?.(connection.methodConfig)) return undefined
     throw missingCredential(connection, looked)
   }
   const { credential } = found

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
-import type { Json, JsonObject } from '../core/secret.ts'
+import { canonicalJson } from '../core/canonical-json.ts'
+import type { JsonObject } from '../core/secret.ts'
 import type { SealedPlace } from '../core/store.ts'
 import { SYSTEM } from '../core/words.ts'
 import type { Context } from './operation.ts'
@@ -40,14 +41,4 @@ export async function findFingerprint({
 }: Pick<Context, 'store' | 'sealer'>): Promise<Fingerprint | undefined> {
   const item = await store.vaultItem(SYSTEM, ITEM)
   return item && withKey(sealer.open(place(item.version), item.sealed))
-}
-
-/** One text for each value, whatever the order of its keys. */
-export function canonicalJson(value: Json): string {
-  if (value === null || typeof value !== 'object') return JSON.stringify(value)
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
-  const members = Object.entries(value as JsonObject)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`)
-  return `{${members.join(',')}}`
 }

@@ -1,13 +1,14 @@
-import { askedFor } from '../core/act-for.ts'
+import { actorOf, askedFor } from '../core/act-for.ts'
 import type { Material, OpenRequest } from '../core/directory.ts'
 import { asLocumError, type Code, type Entrance, LocumError } from '../core/errors.ts'
 import type { Route } from '../core/route.ts'
 import type { Base, Candidate } from '../core/target.ts'
-import type { Caller, Principal } from '../core/words.ts'
+import type { Caller } from '../core/words.ts'
 import { servedAs } from './acting.ts'
 import { Answering } from './answer/answering.ts'
 import { identify, recognize } from './caller.ts'
 import { corsFields, rewriteResponse } from './gateway.ts'
+import { both } from './limiter.ts'
 import type { Living } from './live.ts'
 import { type About, recordOutcome, recordRefusal, recordUse } from './records.ts'
 import { refusalOf } from './refusal.ts'
@@ -98,7 +99,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       // From here on a revoked key ends it, whatever it waits for.
       this.#room.live.add(this)
       this.#room.directory.checkFresh()
-      if (caller.actor) this.#enterFor(caller.principal)
+      if (actorOf(caller)) this.#leave = both(this.#leave, this.#room.limiter.enter(caller.principal))
       const found = findRoute(this.#room.directory, caller, this.#x, this.#entrance)
       this.#found = found
       this.#candidate = found.candidate
@@ -115,15 +116,6 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
         )
     } catch (error) {
       this.refuse(error)
-    }
-  }
-
-  #enterFor(principal: Principal): void {
-    const leaveActor = this.#leave
-    const leave = this.#room.limiter.enter(principal)
-    this.#leave = () => {
-      leave?.()
-      leaveActor?.()
     }
   }
 

@@ -124,6 +124,14 @@ export class Limiter {
   }
 }
 
+/** Ends what two have entered; the second is entered while the first holds already. */
+export function both(first: (() => void) | undefined, second: (() => void) | undefined): () => void {
+  return () => {
+    second?.()
+    first?.()
+  }
+}
+
 /** `wait`: ms until there is room. */
 export function tooFast(detail: string, wait: number, key: string): LocumError {
   return new LocumError('rate_limited', detail, {

@@ -1,7 +1,9 @@
+import { actorOf } from '../../core/act-for.ts'
 import { asLocumError, type Code, LocumError } from '../../core/errors.ts'
 import type { TunnelTarget } from '../../core/target.ts'
 import { chooseTunnel, type TunnelWay } from '../../core/tunnel.ts'
 import type { Caller } from '../../core/words.ts'
+import { both } from '../limiter.ts'
 import type { Living } from '../live.ts'
 import { type About, recordOutcome, recordRefusal, recordUse } from '../records.ts'
 import { refusalOf } from '../refusal.ts'
@@ -77,25 +79,16 @@ export class Passage implements Living {
     this.#x.onabort = () => this.#finish()
     this.#room.live.add(this)
     try {
-      this.#enter()
+      const { limiter } = this.#room
+      const actor = actorOf(this.caller)
+      this.#leave = actor && limiter.enter(actor)
+      this.#leave = both(this.#leave, limiter.enter(this.caller.principal))
       const { way } = this.#permit
       const drawn = way.kind === 'untouched' && this.#room.budgets.use(way.route.connection, this.caller)
       if (drawn) drawn.then(() => this.#record()).catch((error) => this.#refuse(error))
       else this.#record()
     } catch (error) {
       this.#refuse(error)
-    }
-  }
-
-  #enter(): void {
-    const { limiter } = this.#room
-    const { principal, actor } = this.caller
-    const leaveActor = actor && limiter.enter(actor)
-    this.#leave = leaveActor
-    const leave = limiter.enter(principal)
-    this.#leave = () => {
-      leave?.()
-      leaveActor?.()
     }
   }
 

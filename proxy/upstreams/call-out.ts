@@ -3,13 +3,7 @@ import type { CallOut, CallOutRules } from '../../core/call-out.ts'
 import { authorityOf, type Destination, destinationText, parseDestination } from '../../core/destination.ts'
 import { LocumError } from '../../core/errors.ts'
 import { checkPath } from '../../core/target.ts'
-import {
-  type BodySink,
-  type BodySource,
-  Fields,
-  type RequestHead,
-  type ResponseHead,
-} from '../wire/message.ts'
+import { type BodySource, Fields, type RequestHead, type ResponseHead } from '../wire/message.ts'
 import type { UpstreamSpec } from './spec.ts'
 import type { Upstreams } from './upstreams.ts'
 
@@ -134,25 +128,27 @@ function sourceOf(bytes: Buffer): BodySource {
   }
 }
 
+/** `done` is called once: with a fault, or with all bytes. */
 function gather(source: BodySource, done: (fault: string, bytes?: Buffer) => void): void {
   const pieces: Buffer[] = []
   let size = 0
-  const sink: BodySink = {
+  let over = false
+  const finish = (fault: string, bytes?: Buffer) => {
+    if (over) return
+    over = true
+    done(fault, bytes)
+  }
+  source.start({
     ondrain: undefined,
     write(chunk) {
       size += chunk.length
-      if (size <= LARGEST_ANSWER) pieces.push(Buffer.from(chunk))
-      else if (pieces.splice(0).length > 0) done(`Its answer is larger than ${LARGEST_ANSWER >> 20} MiB.`)
+      if (size > LARGEST_ANSWER) finish(`Its answer is larger than ${LARGEST_ANSWER >> 20} MiB.`)
+      else pieces.push(Buffer.from(chunk))
       return true
     },
-    end() {
-      if (size <= LARGEST_ANSWER) done('', Buffer.concat(pieces))
-    },
-    abort() {
-      if (size <= LARGEST_ANSWER) done('Its answer broke off.')
-    },
-  }
-  source.start(sink)
+    end: () => finish('', Buffer.concat(pieces)),
+    abort: () => finish('Its answer broke off.'),
+  })
 }
 
 /** What the rules forbid is a mistake of whoever configured it; all else may be over the next time. */

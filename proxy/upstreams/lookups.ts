@@ -31,13 +31,12 @@ export class Lookups {
     const { promise, resolve, reject } = Promise.withResolvers<Answers>()
     const group = this.#groupOf(of)
     const begin = () => {
+      const answers = this.#answers(name)
       group.running++
-      this.#answers(name)
-        .then(resolve, reject)
-        .finally(() => {
-          group.running--
-          this.#next(of, group)
-        })
+      answers.then(resolve, reject).finally(() => {
+        group.running--
+        this.#next(of, group)
+      })
     }
     if (group.running < AT_ONCE) begin()
     else group.waiting.add(begin)

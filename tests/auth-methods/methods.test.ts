@@ -14,9 +14,13 @@ t.test('lists each method under its own id', async (t) => {
   for (const [id, { id: own, title, configKeys, variables, fields }] of methods) {
     t.equal(own, id)
     t.match(title, /^[A-Z]/)
-    if (id === 'separate-url') continue
-    t.same(configKeys, [])
-    t.equal(variables === undefined, fields === 'any', 'whatever the credential holds')
+    const asks = id === 'separate-url'
+    t.same(configKeys, asks ? ['request', 'expires'] : [])
+    t.equal(
+      variables === undefined,
+      fields === 'any' && !asks,
+      'whatever the credential holds, or what was answered',
+    )
   }
 })
 

@@ -190,6 +190,8 @@ t.test('until when it serves is said in a path, a header, a JWT, or by the file'
       bad: 'soon',
       no: null,
       less: -1,
+      zero: 0,
+      past: now / 1000 - 1,
     },
     Headers: { expires: new Date(now + 60_000).toUTCString(), 'x-in': '60' },
   }
@@ -205,6 +207,8 @@ t.test('until when it serves is said in a path, a header, a JWT, or by the file'
     { path: 'no' },
     { path: 'bad' },
     { path: 'less' },
+    { path: 'zero' },
+    { path: 'past' },
     { header: 'none' },
     { jwt: 'bad' },
     { jwt: 'in' },
@@ -234,6 +238,10 @@ t.test(
     const lab = await startLab(t)
     for (const [title, answer] of [
       ['refuses', (response) => response.writeHead(401).end(`{"error":"${PASSWORD} is wrong"}`)],
+      [
+        'refuses in what is no JSON',
+        (response) => response.writeHead(401, { 'content-type': 'application/json' }).end(PASSWORD),
+      ],
       ['moved', (response) => response.writeHead(302, { location: 'https://evil.example' }).end()],
       ['fails', (response) => response.writeHead(500).end(PASSWORD)],
       ['no JSON', (response) => response.setHeader('content-type', 'application/json').end(PASSWORD)],

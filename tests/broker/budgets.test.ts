@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { ConnectionBudgets } from '../../broker/budgets.ts'
 import type { Budgets } from '../../core/limits.ts'
 import type { Connection } from '../../core/words.ts'
+import { makeCaller } from '../core/kit.ts'
 import { makeFolder, openSite } from '../store/site.ts'
 
 const DAY = 86_400_000
@@ -27,7 +28,7 @@ async function startCounters(t: Test, processes: number) {
 
 const connection = (budget: Budgets) => ({ name: 'crm', budget }) as Connection
 
-const as = (id: string) => ({ principal: { id } })
+const as = (id: string) => makeCaller({ id })
 
 /** How often it could be used, by whoever asks in turn, until it is refused. */
 async function exhaust(counters: readonly ConnectionBudgets[], of: Connection, as: readonly string[]) {
@@ -37,7 +38,7 @@ async function exhaust(counters: readonly ConnectionBudgets[], of: Connection, a
     const counter = counters[turn % counters.length] as ConnectionBudgets
     if (!open.has(counter)) continue
     try {
-      await counter.use(of, { principal: { id: as[turn % as.length] as string } })
+      await counter.use(of, makeCaller({ id: as[turn % as.length] as string }))
       used++
     } catch (error) {
       if ((error as { code: string }).code !== 'rate_limited') throw error
@@ -151,9 +152,10 @@ t.test('who calls for another uses their own share as well', async (t) => {
   const { counters } = await startCounters(t, 1)
   const [counter] = counters as [ConnectionBudgets]
   const of = connection({ perCaller: { uses: 2, per: 'day' } })
-  const actor = { id: 'back' }
-  for (const id of ['ada', 'bob']) await counter.use(of, { principal: { id }, actor })
-  await t.rejects(async () => counter.use(of, { principal: { id: 'eve' }, actor }), /by `back`/)
+  const back = as('back').principal
+  const by = (id: string) => ({ ...as(id), actor: back })
+  for (const id of ['ada', 'bob']) await counter.use(of, by(id))
+  await t.rejects(async () => counter.use(of, by('eve')), /by `back`/)
   await counter.use(of, as('ada'))
   await t.rejects(async () => counter.use(of, as('ada')), /by `ada`/)
 })

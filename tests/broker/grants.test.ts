@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import t from 'tap'
+import t, { type Test as RootTest } from 'tap'
 import { Grants } from '../../broker/grants.ts'
 import type { AuthMethod } from '../../core/auth-method.ts'
 import { systemClock } from '../../core/clock.ts'
@@ -241,20 +241,27 @@ t.test('a method that never answers holds up nobody for ever', async (t) => {
   t.equal(await outcome(b.open()), 'fine', 'the lease is free again')
 })
 
-t.test('a late answer never overwrites a newer token', async (t) => {
+/** Two brokers over one folder: one is taken for dead while it acquires, and another takes over. */
+async function overtake(t: RootTest, lifetime?: number) {
   const one = await openWithTokens(t)
   const two = await openBroker(t, { data: one.data, clock: one.clock })
+  one.endpoint.lifetime = lifetime
   const held = gate()
   one.endpoint.gate = held.wait
   const came = one.endpoint.next()
   const late = one.token()
   await came
-  // One is taken for dead: its lease ends, and another takes over.
+  // Its lease has ended.
   one.clock.time += 61_000
   one.endpoint.gate = Promise.resolve()
   const newer = valueIn(await two.open(), 'Access_Token')
   t.equal(newer, one.endpoint.tokens[0])
   held.open()
+  return { one, late, newer }
+}
+
+t.test('a late answer never overwrites a newer token', async (t) => {
+  const { one, late, newer } = await overtake(t)
   t.equal(await late, newer, 'the late one takes what is there')
   t.equal(one.endpoint.tokens.length, 2)
   t.equal(await one.token({ session: 'new' }), newer)
@@ -312,18 +319,7 @@ t.test('consent that was withdrawn is said at once, while the old token would st
 })
 
 t.test('who is overtaken serves the newer token until that is to be renewed', async (t) => {
-  const one = await openWithTokens(t)
-  const two = await openBroker(t, { data: one.data, clock: one.clock })
-  one.endpoint.lifetime = 3_600
-  const held = gate()
-  one.endpoint.gate = held.wait
-  const came = one.endpoint.next()
-  const late = one.token()
-  await came
-  one.clock.time += 61_000
-  one.endpoint.gate = Promise.resolve()
-  const newer = valueIn(await two.open(), 'Access_Token')
-  held.open()
+  const { one, late, newer } = await overtake(t, 3_600)
   t.equal(await late, newer)
   one.clock.time += 3_569_999
   t.equal(await one.token(), newer)

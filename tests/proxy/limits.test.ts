@@ -24,6 +24,7 @@ const site = await startSite(t, {
     { id: 'back', kind: 'service', mayActFor: ['user:*'], limits: { rate: SLOW, burst: 3 } },
     { id: 'pusher', kind: 'service', mayActFor: ['user:*'], limits: { rate: SLOW, burst: 1 } },
     { id: 'prober', kind: 'service', mayActFor: ['user:*'], limits: { rate: SLOW, burst: 2 } },
+    { id: 'selfish', kind: 'user', mayActFor: ['user:*'], limits: { rate: SLOW, burst: 2 } },
     { id: 'broker', kind: 'service', mayActFor: ['user:*'] },
     { id: 'named', kind: 'user', limits: { rate: SLOW, burst: 3 } },
     { id: 'robbed', kind: 'user', limits: { connections: 2 } },
@@ -112,6 +113,14 @@ t.test('who is refused themselves takes nothing from the one for whom they call'
   t.same(statuses, [200, 429, 429, 429, 429, 429])
   const own = () => askBy(t, site, 'gateway', goal, { as: 'named', headers: [ASKS] })
   t.same([(await own()).status, (await own()).status, (await own()).status], [200, 200, 429])
+})
+
+t.test('who names themselves counts once', async (t) => {
+  const headers = [ASKS, 'Locum-For: user:selfish']
+  const statuses = []
+  for (let i = 0; i < 3; i++)
+    statuses.push((await askBy(t, site, 'gateway', goal, { as: 'selfish', headers })).status)
+  t.same(statuses, [200, 200, 429])
 })
 
 t.test('asking for users who are not there costs what a request costs', async (t) => {
