@@ -132,7 +132,14 @@ export async function start(config: StartConfig): Promise<Running> {
       ownListeners: () => listeners,
     })
     closers.push(() => upstreams.close())
-    const broker = new StoreBroker({ store, sealer, clock, directory, callOut: callOutBy(upstreams) })
+    const broker = new StoreBroker({
+      store,
+      sealer,
+      clock,
+      directory,
+      callOut: callOutBy(upstreams),
+      signingKeys: NO_KEYS,
+    })
     closers.push(() => broker.close())
     directory.onchange((changes) => {
       following.take(changes)
@@ -234,6 +241,11 @@ function newcomersOf({ callers }: StartConfig): number {
   return Math.min(callers?.newcomers ?? NEWCOMERS, files > 0 ? files >> 1 : NEWCOMERS)
 }
 
+const NO_KEYS = {
+  key: async () => {
+    throw new LocumError('bad_request', 'none')
+  },
+}
 /** Sealed and opened to see that the keys are there; it is kept nowhere. */
 const PROBE = { table: 'probe', row: 'ready', field: 'value', version: 1, owner: 'site', audience: [] }
 

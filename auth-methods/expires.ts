@@ -96,7 +96,7 @@ function saidBy(expires: Expires, answer: Answer, now: number): number | undefin
 }
 
 /** Seconds from now, Unix seconds or ms, or a date. */
-function timeOf(value: Json, now: number): number | undefined {
+export function timeOf(value: Json, now: number): number | undefined {
   const number = typeof value === 'string' && /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : value
   if (typeof number === 'number') {
     if (!Number.isFinite(number) || number < 0) return undefined

@@ -255,6 +255,7 @@ function refused({ url }: Asking, status: number): LocumError {
   if (status === 401 || status === 403) {
     return new LocumError('refresh_failed', `${where} refused the credential (${status}).`, {
       hint: 'Enter it again if it has changed: locum credential set CONNECTION',
+      lasting: true,
     })
   }
   const moved = status >= 300 && status < 400

@@ -45,6 +45,11 @@ export const VERBS: readonly Verb[] = [
     load: async (terminal) => (await import('./connection.ts')).connectionCommand(terminal),
   },
   {
+    name: 'provider',
+    summary: 'OAuth clients and JWT issuers that connections share',
+    load: async (terminal) => (await import('./provider.ts')).providerCommand(terminal),
+  },
+  {
     name: 'credential',
     summary: 'The secrets, sealed, and whom they serve',
     load: async (terminal) => (await import('./credential.ts')).credentialCommand(terminal),

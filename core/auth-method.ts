@@ -1,6 +1,7 @@
 import type { CallOut } from './call-out.ts'
 import type { RequestHead, ResponseHead } from './heads.ts'
-import type { JsonObject, Secret } from './secret.ts'
+import type { Json, JsonObject, Secret } from './secret.ts'
+import type { SigningKeys } from './signing-keys.ts'
 import type { AuthValues, Caller } from './words.ts'
 
 /** One field of a method's credential, for parsing, forms and questions. */
@@ -21,9 +22,105 @@ export interface Grant<G extends JsonObject = JsonObject> {
   readonly expiresAt?: number
 }
 
+/** A provider with its secrets. */
+export interface OpenProvider {
+  readonly name: string
+  readonly config: JsonObject
+  readonly fields: JsonObject
+}
+
+/** What a provider of a method is made of. */
+export interface ProviderRules {
+  /** Whether a connection of the method must name one. */
+  readonly required: boolean
+  /** Its own keys in the file beside `name` and `method`. */
+  readonly configKeys: readonly string[]
+  readonly configSchema: { readonly [key: string]: JsonObject }
+  readonly configFiles?: readonly (readonly string[])[]
+  /** What is sealed of it. */
+  readonly fields: Readonly<Record<string, FieldRule>>
+  /** Throws bad_request where it does not make sense. `fields`: those that are given. */
+  checkConfig(config: JsonObject, fields: readonly string[]): void
+  /** Origins to which it takes its secrets, and those of credentials. */
+  endpoints(config: JsonObject): readonly string[]
+  /** Whether its credentials are made by somebody's consent at the provider, not entered. */
+  byConsent?(config: JsonObject): boolean
+  /** What a credential for it is made of; undefined: what the method says. */
+  credentialFields?(config: JsonObject): FieldSpec | undefined
+  /** What of a caller goes into what is acquired, which is then theirs alone (R24); undefined: nothing. */
+  ofCaller?(config: JsonObject, caller: Caller): Json | undefined
+}
+
+/** Scopes that a provider asks for; `optional` ones may be left out by whoever consents. */
+export interface ConsentScopes {
+  readonly required: readonly string[]
+  readonly optional: readonly string[]
+  /** A page that explains them. */
+  readonly url: string | undefined
+}
+
+/** What a person is told to type, and where (RFC 8628 §3.2). Times are Unix ms. */
+export interface DeviceCode {
+  readonly userCode: string
+  readonly verificationUri: string
+  /** The same with the code in it. */
+  readonly verificationUriComplete: string | undefined
+  readonly expiresAt: number
+  /** ms between two questions. */
+  readonly interval: number
+  /** What `poll` asks with; a secret. */
+  readonly keep: JsonObject
+}
+
+/** How somebody consents at a provider. */
+export interface ConsentRules {
+  /** By a page to which their browser is sent and from which it comes back, or by a code that they type elsewhere. */
+  way(config: JsonObject): 'redirect' | 'fragment' | 'device'
+  scopes(config: JsonObject): ConsentScopes
+  /** `scopes`: of the optional ones those that are wanted. Returns what is kept, a secret, until they come back. */
+  begin(x: ConsentBegin, io: MethodIO): Promise<{ url: string; keep: JsonObject }>
+  /** `answer`: the address by which they came back. Throws what `acquire` throws. */
+  complete(x: ConsentAnswer, io: MethodIO): Promise<Grant>
+  beginDevice(x: Pick<ConsentBegin, 'provider' | 'scopes'>, io: MethodIO): Promise<DeviceCode>
+  /** Undefined: not yet. `slower`: ms to add to the interval. */
+  pollDevice(
+    x: { provider: OpenProvider; keep: JsonObject },
+    io: MethodIO,
+  ): Promise<{ grant?: Grant; slower?: number }>
+  /** False where the provider has no place for it. */
+  revoke(x: { provider: OpenProvider; grant: Grant }, io: MethodIO): Promise<boolean>
+}
+
+export interface ConsentBegin {
+  readonly provider: OpenProvider
+  readonly redirectUri: string
+  readonly state: string
+  readonly scopes: readonly string[] | undefined
+}
+
+export interface ConsentAnswer {
+  readonly provider: OpenProvider
+  readonly redirectUri: string
+  readonly state: string
+  readonly keep: JsonObject
+  readonly answer: URL
+}
+
+/** What is acquired with. */
+export interface AcquireInput {
+  readonly config: JsonObject
+  readonly fields: JsonObject
+  readonly provider: OpenProvider | undefined
+  /** What was acquired before, whether or not it still serves. */
+  readonly previous: Grant | undefined
+  /** Where something of them goes into it. */
+  readonly caller: Caller | undefined
+}
+
 /** What a method may use of the world when it acquires. */
 export interface MethodIO {
   readonly callOut: CallOut
+  readonly signingKeys: SigningKeys
   /** Unix ms. */
   now(): number
   /** Aborted after 30 s, when nobody waits any longer. */
@@ -63,7 +160,11 @@ export interface AuthMethod {
   /** Origins that the method itself takes the credential to. Whoever enters it approves them (R25). */
   endpoints?(config: JsonObject): readonly string[]
   /** Whether it serves callers for whom there is no credential. */
-  worksWithoutCredential?(config: JsonObject): boolean
+  worksWithoutCredential?(config: JsonObject, provider: JsonObject | undefined): boolean
+  /** Left out: it takes no provider. */
+  readonly provider?: ProviderRules
+  /** Where providers of it may be by consent. */
+  readonly consent?: ConsentRules
   /** Throws bad_request where the connection's `auth` does not make sense. */
   checkConfig?(config: JsonObject): void
   /** Throws bad_request where entered fields do not make sense. */
@@ -74,9 +175,11 @@ export interface AuthMethod {
   inject?(config: JsonObject): readonly (readonly [name: string, template: string])[]
   /**
    * Tokens, roles: called by the broker alone, single flight, under a lease. What it gives serves
-   * every caller of the credential, so that it sees none of them (R24).
+   * every caller of the credential, so that it sees none of them, unless its provider says so (R24). Throws
+   * refresh_failed where it may succeed the next time, reauthorization_required where what it was acquired
+   * with is good for nothing any more.
    */
-  acquire?(input: Pick<MethodInput, 'config' | 'fields'>, io: MethodIO): Promise<Grant>
+  acquire?(input: AcquireInput, io: MethodIO): Promise<Grant>
   /**
    * Sees the final head of a request and says what to change; `values` as `values()` gave them. `body`:
    * all of it, undefined where it passes as it comes.

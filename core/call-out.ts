@@ -6,6 +6,8 @@ export interface CallOutRules {
   readonly allowPlaintext?: boolean
   /** PEM. Replaces the default roots. */
   readonly ca?: string
+  /** PEM: the certificate that is shown, with its key. */
+  readonly identity?: { readonly cert: string; readonly key: string }
 }
 
 /**

@@ -1,9 +1,10 @@
 import type { AuthMethod } from './auth-method.ts'
 import { LocumError } from './errors.ts'
+import { fieldsOf, isByConsent } from './provider.ts'
 import type { JsonObject } from './secret.ts'
 import { SHORTEST_SECRET } from './secret-forms.ts'
 import type { SealedPlace } from './store.ts'
-import type { Credential } from './words.ts'
+import type { Credential, Provider } from './words.ts'
 
 /** The place that a credential's field is sealed for; what is sealed is the UTF-8 of the field's JSON. */
 export function credentialPlace(
@@ -24,9 +25,22 @@ export function credentialPlace(
  * Checks entered fields against what the method takes. Returns warnings for people. Throws
  * bad_request for a missing, unknown or empty field; no value of a field is ever in the error.
  */
-export function checkFields(method: AuthMethod, fields: JsonObject): string[] {
+export function checkFields(
+  method: AuthMethod,
+  fields: JsonObject,
+  provider?: Pick<Provider, 'name' | 'config'>,
+): string[] {
   const names = Object.keys(fields)
-  const rules = method.fields
+  const rules = fieldsOf(method, provider)
+  if (provider && isByConsent(method, provider)) {
+    throw new LocumError(
+      'bad_request',
+      `The credentials of \`${provider.name}\` are by consent, and not entered.`,
+      {
+        hint: `locum connect ${provider.name}`,
+      },
+    )
+  }
   if (rules !== 'any') {
     const known = Object.keys(rules)
     if (known.length === 0)

@@ -93,6 +93,8 @@ export interface ErrorExtras {
   retryAfter?: number
   /** Where the caller can put it right themselves. */
   authorizeUrl?: string
+  /** It fails the same way until somebody changes something. */
+  lasting?: boolean
 }
 
 /**
@@ -105,6 +107,7 @@ export class LocumError extends Error {
   readonly hint: string | undefined
   readonly authorizeUrl: string | undefined
   readonly retryAfter: number | undefined
+  readonly lasting: boolean
 
   constructor(code: Code, detail: string, extras: ErrorExtras = {}) {
     super(`${code}: ${detail}`, extras.cause === undefined ? undefined : { cause: extras.cause })
@@ -114,6 +117,7 @@ export class LocumError extends Error {
     this.hint = extras.hint
     this.authorizeUrl = extras.authorizeUrl
     this.retryAfter = extras.retryAfter
+    this.lasting = extras.lasting ?? false
   }
 
   [inspect.custom](): string {

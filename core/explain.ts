@@ -1,20 +1,20 @@
 import { FOR_HEADER, readFor, refuseActing, servedFor } from './act-for.ts'
-import { BASE, barredSlots, checkSlots, redactFor } from './approval.ts'
+import { BASE, barredSlots, checkSlots } from './approval.ts'
 import { type BodyKind, isMerged, kindOfBody } from './body.ts'
 import { checkCharset } from './charset.ts'
 import { placesOf } from './common-body.ts'
-import { audienceCovers, type Destination } from './destination.ts'
+import type { Destination } from './destination.ts'
 import type { Named } from './directory.ts'
 import { type Code, type Entrance, LocumError, statusOf } from './errors.ts'
+import { type CredentialExplanation, judgeCredential, takesCredential } from './explain-credential.ts'
 import { drawsOnAuth, lookUp, type VariablePath } from './placeholder.ts'
 import { baseOf, chooseRoute, namesHost, noConnection, type Route, reaches } from './route.ts'
 import { findPlaceholders } from './scan.ts'
 import type { SlotRules } from './slots.ts'
-import { checkPlaintext, checkUse, missingCredential, scopesFor } from './source.ts'
 import { type Candidate, parseAbsolute, parseGateway, pathOnly } from './target.ts'
 import { findInTarget } from './target-slots.ts'
 import { chooseTunnel } from './tunnel.ts'
-import type { Binding, Caller, Credential, Redact, Scope, Source } from './words.ts'
+import type { Binding, Caller, Credential, Provider, Scope, Source } from './words.ts'
 
 /** A request that nobody sends. */
 export interface Question {
@@ -26,8 +26,9 @@ export interface Question {
   /** Whom a `Locum-For` among the headers names. */
   named(id: string): Promise<Named | null>
   readonly routes: readonly Route[]
+  readonly providers: readonly Provider[]
   bound(
-    connection: string,
+    place: string,
     scopes: readonly Scope[],
   ): Promise<{ readonly binding: Binding; readonly credential: Credential } | undefined>
 }
@@ -67,21 +68,6 @@ export interface Explanation {
     readonly detail: string
     readonly hint?: string
   }
-}
-
-export interface CredentialExplanation {
-  /** Scopes in the order in which they are looked for. */
-  readonly looked: readonly Scope[]
-  /** The first that exists. */
-  readonly scope?: Scope
-  readonly id?: string
-  readonly version?: number
-  readonly disabled?: boolean
-  readonly audience?: readonly string[]
-  /** Whether the audience covers the destination; absent where that is not known. */
-  readonly approved?: boolean
-  /** What becomes of echoes, where the connection says. */
-  readonly redact?: Redact
 }
 
 /** One of the first three, and the variables that it draws on. */
@@ -172,10 +158,11 @@ async function walk(written: Question, draft: Draft): Promise<void> {
   ]
   const asked = readSlots(question, route, path, draft)
   const own = readBody(question, route, draft)
-  const takes = route.method.fields === 'any' || Object.keys(route.method.fields).length > 0
   const credential =
-    takes && (route.needsCredential || drawsOnAuth({ paths: [...asked, ...own] }))
-      ? await judgeCredential(question, route, candidate, draft)
+    takesCredential(question, route) && (route.needsCredential || drawsOnAuth({ paths: [...asked, ...own] }))
+      ? await judgeCredential(question, route, candidate, (one) => {
+          draft.credential = one
+        })
       : undefined
   const barred = credential && barredSlots(connection, credential)
   if (barred) {
@@ -341,33 +328,6 @@ function fieldsOf(pairs: readonly (readonly [string, string])[]) {
   const names = pairs.map(([name]) => name.toLowerCase())
   const values = pairs.map(([, value]) => value)
   return { names, values, get: (asked: string) => values[names.indexOf(asked)] }
-}
-
-async function judgeCredential(
-  { bound, caller }: Question,
-  { connection, method }: Route,
-  candidate: Candidate | undefined,
-  draft: Draft,
-): Promise<Credential | undefined> {
-  const looked = scopesFor(connection, caller.principal)
-  draft.credential = { looked }
-  const found = await bound(connection.name, looked)
-  if (!found) {
-    if (method.worksWithoutCredential?.(connection.methodConfig)) return undefined
-    throw missingCredential(connection, looked)
-  }
-  const { credential } = found
-  const { id, version, disabled, audience } = credential
-  const { scope } = found.binding
-  const approved = candidate && audienceCovers(audience, candidate.destination)
-  const redact = connection.redact && redactFor(connection, credential)
-  draft.credential = { looked, scope, id, version, disabled, audience, approved, redact }
-  // Where the base draws on the credential, the destination is not known without opening it.
-  if (candidate) {
-    checkPlaintext(connection, candidate.destination)
-    checkUse(connection, credential, scope, candidate.destination)
-  }
-  return credential
 }
 
 /** As far as names go: what a variable's value is, only the credential itself could say. */

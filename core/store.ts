@@ -6,6 +6,7 @@ import type {
   GrantRecord,
   Principal,
   PrincipalRecord,
+  Provider,
   ProxyKeyRecord,
   Scope,
   Sealed,
@@ -49,6 +50,13 @@ export interface Store {
   /** With its bindings. */
   removeConnection(as: Principal, name: string): Promise<void>
 
+  providers(as: Principal): Promise<readonly Provider[]>
+  provider(as: Principal, name: string): Promise<Provider | undefined>
+  /** Adds (version 1), or replaces where `provider.version` is one more than the row's: anything else is a lost race and throws bad_request. */
+  putProvider(as: Principal, provider: Provider): Promise<Provider>
+  /** With the grants that were given to it, and what they acquired. */
+  removeProvider(as: Principal, name: string): Promise<void>
+
   credential(as: Principal, id: string): Promise<Credential | undefined>
   credentials(as: Principal): Promise<readonly Credential[]>
   /** Adds (version 1), or replaces where `credential.version` is one more than the row's: anything else is a lost race and throws bad_request. */
@@ -79,8 +87,14 @@ export interface Store {
     key: string,
     version: number,
     fence: number,
-    next: { sealed: Sealed; expiresAt?: number },
+    /** `credential`: whose it is. With a new version of that one it goes. */
+    next: { sealed: Sealed; expiresAt?: number; credential?: string },
   ): Promise<GrantRecord>
+
+  /** Keeps something for whoever comes back with its id, until `expiresAt` (Unix ms). */
+  addFlow(as: Principal, id: string, flow: { sealed: Sealed; expiresAt: number }): Promise<void>
+  /** Gives it once: to one of all who ask, and to nobody when its time is over. */
+  takeFlow(as: Principal, id: string): Promise<Sealed | undefined>
 
   /**
    * Draws uses of a connection from its budget of `most` in the period that began at `from` (Unix ms), by one

@@ -1,6 +1,6 @@
 import type { Destination } from './destination.ts'
 import type { Budgets, Limits } from './limits.ts'
-import type { Json, JsonObject } from './secret.ts'
+import type { Json, JsonObject, Secret } from './secret.ts'
 
 /** Who calls. */
 export interface Principal {
@@ -68,6 +68,8 @@ export interface Caller {
   readonly mayActFor?: readonly string[]
   /** Who really calls, where it does so for `principal`. Key and certificate are its own. */
   readonly actor?: Principal
+  /** The JWT by which they came, if they did. */
+  readonly token?: Secret<string>
   /** Unix ms. */
   readonly expiresAt?: number
   /** `$Api.Session_Id`: opaque, stable for a key, authenticates nothing. */
@@ -146,6 +148,27 @@ export interface Connection {
   readonly version: number
 }
 
+/**
+ * An authentication provider: what connections share to obtain tokens. Its secrets (an OAuth client's id and
+ * secret) are sealed for the endpoints that it had when they were entered (R25).
+ */
+export interface Provider {
+  readonly name: string
+  readonly method: string
+  /** What is no secret of it. */
+  readonly config: JsonObject
+  /** Origins that it takes secrets to. */
+  readonly calls: readonly string[]
+  readonly fieldNames: readonly string[]
+  /** One sealed value a field: the UTF-8 of the field's JSON. */
+  readonly sealed: Readonly<Record<string, Sealed>>
+  /** Keyed digest of the fields, as of a credential's. */
+  readonly fingerprint?: string
+  readonly managedBy?: string
+  /** Grows with every change; 1 at first. */
+  readonly version: number
+}
+
 /** AES-256-GCM with its format byte, key id, salt and nonce; see store/sealing. */
 export type Sealed = Uint8Array
 
@@ -173,6 +196,7 @@ export interface Credential {
 
 /** Which credential serves a connection for whom. At most one for each connection and scope. */
 export interface Binding {
+  /** A connection's name, or `provider:NAME` for every connection of that provider (core/provider.ts). */
   readonly connection: string
   readonly scope: Scope
   readonly credential: string

@@ -3,11 +3,13 @@ import { audienceFor, unapproved } from '../core/approval.ts'
 import { checkFields, credentialPlace } from '../core/credential.ts'
 import { audienceCovers, destinationText } from '../core/destination.ts'
 import { LocumError } from '../core/errors.ts'
+import { placeOf, withProvider } from '../core/provider.ts'
 import type { JsonObject } from '../core/secret.ts'
-import type { Binding, Connection, Credential, Scope } from '../core/words.ts'
+import type { Binding, Connection, Credential, Provider, Scope } from '../core/words.ts'
 import { findConnection } from './connections.ts'
 import { openFingerprint } from './fingerprint.ts'
 import { administrators, type Context, defineOperation } from './operation.ts'
+import { findProviderOf } from './providers.ts'
 import { closed, Label, Name, ScopeText } from './schema.ts'
 
 /** A credential without anything that is sealed. Times are Unix ms. */
@@ -34,6 +36,7 @@ export interface CredentialView {
 /** What is entered for a connection. */
 export interface Entry {
   readonly connection: Connection
+  readonly provider: Provider | undefined
   readonly scope: Scope
   readonly fields: JsonObject
   readonly name?: string
@@ -67,10 +70,11 @@ export function ownerOf(scope: Scope): string {
  */
 export async function enterCredential(context: Context, entry: Entry): Promise<Credential> {
   const { as, store, sealer, methods, clock, random } = context
-  const { connection, scope, current } = entry
-  const method = methods.get(connection.method)
+  const { scope, current, provider } = entry
+  const method = methods.get(entry.connection.method)
   if (!method) throw new LocumError('internal', `The connection's method is not known here.`)
-  for (const warning of checkFields(method, entry.fields)) context.warn(warning)
+  const connection = withProvider(entry.connection, method, provider)
+  for (const warning of checkFields(method, entry.fields, provider)) context.warn(warning)
   if (connection.redact === 'off')
     context.warn(`\`${connection.name}\` says \`redact: off\`: its answers are not searched for this secret.`)
   const now = clock.now()
@@ -148,14 +152,36 @@ function approves(credential: Credential, connection: Connection): boolean {
   return covered && unapproved(connection, credential).length === 0
 }
 
+/** Everything that says where credentials are used. */
+interface Uses {
+  readonly bindings: readonly Binding[]
+  readonly connections: readonly Connection[]
+  readonly providers: readonly Provider[]
+}
+
+async function usesOf({ as, store }: Pick<Context, 'as' | 'store'>): Promise<Uses> {
+  const [bindings, connections, providers] = await Promise.all([
+    store.bindings(as),
+    store.connections(as),
+    store.providers(as),
+  ])
+  return { bindings, connections, providers }
+}
+
 function view(
   credential: Credential,
-  bindings: readonly Binding[],
-  connections: readonly Connection[],
+  { bindings, connections, providers }: Uses,
+  methods: Context['methods'],
 ): CredentialView {
   const own = bindings.filter((binding) => binding.credential === credential.id)
-  const used = connections.filter(({ name }) => own.some((binding) => binding.connection === name))
-  const covered = used.every((connection) => approves(credential, connection))
+  const covered = connections.every((connection) => {
+    const method = methods.get(connection.method)
+    const provider = providers.find(({ name }) => name === connection.provider)
+    if (!method) return true
+    const place = placeOf(connection, method, provider)
+    if (!own.some((binding) => binding.connection === place)) return true
+    return approves(credential, withProvider(connection, method, provider))
+  })
   const { id, name, owner, fieldNames, audience, projects, managedBy, version, createdAt, changedAt } =
     credential
   return {
@@ -182,8 +208,7 @@ function view(
 }
 
 async function viewOne(context: Context, id: string): Promise<CredentialView> {
-  const { as, store } = context
-  return view(await find(context, id), await store.bindings(as), await store.connections(as))
+  return view(await find(context, id), await usesOf(context), context.methods)
 }
 
 /** Throws bad_request where it is a user's who is not there. */
@@ -215,8 +240,10 @@ export const setCredential = defineOperation({
     const [binding] = (await store.bindings(as, connection.name)).filter((b) => b.scope === scope)
     const current = binding && (await find(context, binding.credential))
     if (current) refuseManaged(current)
+    const provider = await findProviderOf(context, connection)
     const entered = await enterCredential(context, {
       connection,
+      provider,
       scope,
       fields: input.fields as JsonObject,
       name: input.name,
@@ -231,13 +258,10 @@ export const listCredentials = defineOperation({
   summary: 'List credentials, without their secrets',
   input: closed({}),
   who: administrators,
-  async run({ as, store }): Promise<readonly CredentialView[]> {
-    const [credentials, bindings, connections] = await Promise.all([
-      store.credentials(as),
-      store.bindings(as),
-      store.connections(as),
-    ])
-    return credentials.map((credential) => view(credential, bindings, connections))
+  async run(context): Promise<readonly CredentialView[]> {
+    const uses = await usesOf(context)
+    const credentials = await context.store.credentials(context.as)
+    return credentials.map((credential) => view(credential, uses, context.methods))
   },
 })
 

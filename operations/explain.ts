@@ -47,7 +47,8 @@ export const explainRequest = defineOperation({
         return user && !user.disabled ? namedOf(user, callerOf(user), await store.keys(as, id)) : null
       },
       routes: connections.map((connection) => compileRoute(connection, methods)),
-      bound: (connection, scopes) => store.bound(as, connection, scopes),
+      providers: await store.providers(as),
+      bound: (place, scopes) => store.bound(as, place, scopes),
     })
   },
 })

@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto'
 import { isLocalName, judgeAddress, mayDial } from '../core/addresses.ts'
 import type { AuthMethod, AuthMethods } from '../core/auth-method.ts'
 import {
@@ -11,11 +10,12 @@ import {
 import { type Budgets, parseBudget } from '../core/limits.ts'
 import { parseConfiguredTemplate } from '../core/placeholder.ts'
 import { compileRoute } from '../core/route.ts'
-import type { Json, JsonObject } from '../core/secret.ts'
+import type { JsonObject } from '../core/secret.ts'
 import { checkHeaderName, headerText } from '../core/slots.ts'
 import { parseBase } from '../core/target.ts'
 import type { Connection, Source } from '../core/words.ts'
 import type { Path } from './document.ts'
+import { readCa, withFiles } from './file-certificates.ts'
 import { checkUntouched } from './file-intercept.ts'
 import type { ConnectionEntry } from './file-schema.ts'
 import { checkSlots, readBody, readQuery, readSlots, type VariableCheck } from './file-slots.ts'
@@ -44,9 +44,10 @@ export async function toConnection(
     sound = false
     report(...args)
   }
-  const { method: id, ...written } = entry.auth as { method: string } & JsonObject
+  const { method: id, ...given } = entry.auth as { method: string } & JsonObject
   const method = methods.get(id)
-  const methodConfig = method ? await withFiles(written, method, readText, problem) : written
+  const { provider, written } = splitProvider(given, method, problem)
+  const methodConfig = await withFiles(written, method?.configFiles ?? [], readText, problem, ['auth'])
   if (!method) problem(['auth', 'method'], `unknown method; there are ${[...methods.keys()].join(', ')}`)
   else checkMethod(method, methodConfig, entry, problem)
 
@@ -70,6 +71,7 @@ export async function toConnection(
     base: entry.base,
     method: id,
     methodConfig,
+    provider,
     calls: sound ? method?.endpoints?.(methodConfig) : undefined,
     source,
     fallback: entry.fallback ?? [],
@@ -92,28 +94,19 @@ export async function toConnection(
   return sound ? connection : undefined
 }
 
-/** What `auth` says, with the certificates of the files that it names in place of their paths. */
-async function withFiles(
-  config: JsonObject,
-  { configFiles = [] }: AuthMethod,
-  readText: ReadText,
+/** The name of the provider, apart from the method's own keys. Whether there is one is seen when it is applied. */
+function splitProvider(
+  given: JsonObject,
+  method: AuthMethod | undefined,
   problem: Report,
-): Promise<JsonObject> {
-  const whole = structuredClone(config) as { [key: string]: Json }
-  for (const place of configFiles) {
-    const inner = place.slice(0, -1).reduce<Json | undefined>((from, step) => memberOf(from, step), whole)
-    const name = place.at(-1) as string
-    const path = memberOf(inner, name)
-    if (typeof path !== 'string') continue
-    const pem = await readCa(path, readText, problem, ['auth', ...place])
-    if (pem !== undefined) (inner as { [key: string]: Json })[name] = pem
-  }
-  return whole
-}
-
-function memberOf(value: Json | undefined, name: string): Json | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-  return (value as JsonObject)[name]
+): { provider?: string; written: JsonObject } {
+  if (!method?.provider) return { written: given }
+  const { provider, ...written } = given
+  if (typeof provider === 'string' && provider !== '') return { provider, written }
+  if (provider !== undefined) problem(['auth', 'provider'], 'expected the name of a provider')
+  else if (method.provider.required)
+    problem(['auth'], `\`${method.id}\` needs \`provider\` beside it: the name of one`)
+  return { written }
 }
 
 function readBudgets({ budget }: ConnectionEntry): Budgets | undefined {
@@ -129,7 +122,8 @@ function readBudgets({ budget }: ConnectionEntry): Budgets | undefined {
 function checkMethod(method: AuthMethod, config: JsonObject, entry: ConnectionEntry, problem: Report): void {
   for (const key of Object.keys(config)) {
     if (!method.configKeys.includes(key)) {
-      problem(['auth', key], unknownKey(key, ['method', ...method.configKeys]), 'key')
+      const known = ['method', ...(method.provider ? ['provider'] : []), ...method.configKeys]
+      problem(['auth', key], unknownKey(key, known), 'key')
     }
   }
   attempt(problem, ['auth'], () => method.checkConfig?.(config))
@@ -238,33 +232,4 @@ function checkOrigins(origins: readonly string[], problem: Report): void {
       !origin.includes('*')
     if (!exact) problem(['cors', 'origins', String(i)], 'expected an exact origin: https://app.example.com')
   })
-}
-
-/** PEM certificates, and nothing else that may stand beside them. What is wrong is reported at `ca`. */
-export async function readCa(
-  path: string,
-  readText: ReadText,
-  problem: Report,
-  at: Path = ['ca'],
-): Promise<string | undefined> {
-  const read = await readText(path)
-  if ('problem' in read) {
-    problem(at, read.problem)
-    return undefined
-  }
-  const blocks = read.text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  if (blocks.length === 0) {
-    problem(at, `${path} holds no PEM certificate`)
-    return undefined
-  }
-  for (const [i, block] of blocks.entries()) {
-    try {
-      new X509Certificate(block)
-    } catch {
-      // OpenSSL's reasons are about its own parser; which certificate it is helps more.
-      problem(at, `certificate ${i + 1} in ${path} cannot be read`)
-      return undefined
-    }
-  }
-  return `${blocks.join('\n')}\n`
 }

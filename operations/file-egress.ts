@@ -1,6 +1,6 @@
 import { type Egress, parseDirectRule, parseEgressProxy, proxyAuthorization } from '../core/egress.ts'
 import type { Path } from './document.ts'
-import { readCa } from './file-connection.ts'
+import { readCa } from './file-certificates.ts'
 import type { EgressEntry } from './file-schema.ts'
 import type { Context } from './operation.ts'
 import { attempt, type Report } from './report.ts'

@@ -194,6 +194,17 @@ export const ConnectionEntry = closed(
   'a connection: { name, destinations, auth }',
 )
 
+export const ProviderEntry = about(
+  'What connections share to obtain tokens: an OAuth client, a JWT issuer.',
+  Type.Object(
+    {
+      name: about('What connections call it.', Name, { examples: ['google'] }),
+      method: about('The method whose connections it serves; the other keys are its own.', Text),
+    },
+    { expected: 'a provider: { name, method }' },
+  ),
+)
+
 export const CredentialEntry = closed(
   {
     name: Type.Optional(about('For people, in lists.', Label)),
@@ -301,6 +312,12 @@ export const FileSchema = closed(
       about('How much of Locum each principal may use that has no limits of its own.', SiteLimitsEntry),
     ),
     principals: Type.Optional(about('Users and services that may call.', Type.Array(PrincipalEntry))),
+    providers: Type.Optional(
+      about(
+        'OAuth clients and JWT issuers, set up once and shared by connections.',
+        Type.Array(ProviderEntry),
+      ),
+    ),
     connections: Type.Optional(about('External systems that can be reached.', Type.Array(ConnectionEntry))),
     credentials: Type.Optional(about('The secrets, and whom they serve.', Type.Array(CredentialEntry))),
   },
@@ -309,6 +326,7 @@ export const FileSchema = closed(
 
 export type EgressEntry = Static<typeof EgressEntry>
 export type PrincipalEntry = Static<typeof PrincipalEntry>
+export type ProviderEntry = Static<typeof ProviderEntry>
 export type ConnectionEntry = Static<typeof ConnectionEntry>
 export type CredentialEntry = Static<typeof CredentialEntry>
 export type FileValue = Static<typeof FileSchema>

@@ -10,6 +10,7 @@ import { fileError, type Path, type Problem, parseFile } from './document.ts'
 import { toConnection } from './file-connection.ts'
 import { readEgress } from './file-egress.ts'
 import { type DesiredListeners, readListeners } from './file-listen.ts'
+import { type DesiredProvider, toProvider } from './file-provider.ts'
 import { type CredentialEntry, FileSchema, type FileValue } from './file-schema.ts'
 import { someLimits } from './limits-schema.ts'
 import type { Context } from './operation.ts'
@@ -60,6 +61,7 @@ export interface FileContent {
   /** What holds for principals without limits of their own, and for clients that nobody knows yet. */
   readonly limits: NonNullable<FileValue['limits']>
   readonly principals: readonly DesiredPrincipal[]
+  readonly providers: readonly DesiredProvider[]
   readonly connections: readonly DesiredConnection[]
   readonly credentials: readonly DesiredCredential[]
   /** What works and had better be otherwise. */
@@ -110,9 +112,10 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
   const egress = value.egress && (await readEgress(value.egress, reading))
   const listen = await readListeners(value, file, reading.readText, reading.problem)
   const principals = await readPrincipals(value, reading)
+  const providers = await readProviders(value, reading)
   const connections = await readConnections(value, reading)
   const credentials = await readCredentials(value, reading)
-  checkAgainstConnections(connections, credentials, reading)
+  checkAgainstConnections({ providers, connections, credentials }, reading)
   if (problems.length > 0) throw fileError(file, problems)
   return {
     file,
@@ -125,6 +128,7 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
     audit: value.audit ?? {},
     limits: value.limits ?? {},
     principals,
+    providers,
     connections,
     credentials,
     notes,
@@ -142,6 +146,7 @@ function checkSite({ site }: FileValue, { problem }: Reading): void {
 function checkDoubles(value: FileValue, { problem }: Reading): void {
   const lists: [string, string, readonly string[]][] = [
     ['principals', 'id', (value.principals ?? []).map(({ id }) => id)],
+    ['providers', 'name', (value.providers ?? []).map(({ name }) => name)],
     ['connections', 'name', (value.connections ?? []).map(({ name }) => name)],
     ['credentials', 'for', (value.credentials ?? []).map((entry) => `${entry.connection} for ${entry.for}`)],
   ]
@@ -187,6 +192,15 @@ async function readKey(
   if (isProxyKey(secret.text)) return proxyKeyHash(secret.text)
   problem(path, 'is not a proxy key (lcm_…, as `locum principal add` and `rotate-key` print)')
   return undefined
+}
+
+async function readProviders(value: FileValue, reading: Reading): Promise<DesiredProvider[]> {
+  const read: DesiredProvider[] = []
+  for (const [i, entry] of (value.providers ?? []).entries()) {
+    const provider = await toProvider(entry, ['providers', String(i)], reading, reading.problem)
+    if (provider) read.push(provider)
+  }
+  return read
 }
 
 async function readConnections(value: FileValue, reading: Reading): Promise<DesiredConnection[]> {
@@ -236,18 +250,18 @@ function noteOpenSecrets(value: FileValue, entry: CredentialEntry, path: Path, r
   }
 }
 
-/** The fields of credentials whose connection is in the same file; others are checked when applied. */
+/** The fields of credentials whose connection and provider are in the same file; others are checked when applied. */
 function checkAgainstConnections(
-  connections: readonly DesiredConnection[],
-  credentials: readonly DesiredCredential[],
+  { providers, connections, credentials }: Pick<FileContent, 'providers' | 'connections' | 'credentials'>,
   { methods, problem }: Reading,
 ): void {
   for (const { path, connection: name, fields } of credentials) {
     const connection = connections.find((desired) => desired.connection.name === name)?.connection
     const method = connection && methods.get(connection.method)
-    if (!method) continue
+    const provider = providers.find((one) => one.name === connection?.provider)
+    if (!method || (connection.provider !== undefined && !provider)) continue
     try {
-      checkFields(method, fields)
+      checkFields(method, fields, provider)
     } catch (thrown) {
       if (!(thrown instanceof LocumError)) throw thrown
       problem([...path, 'fields'], thrown.detail.replace(/\.$/, ''))

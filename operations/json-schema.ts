@@ -1,7 +1,7 @@
 import type { TSchema } from 'typebox'
 import type { AuthMethods } from '../core/auth-method.ts'
 import type { JsonObject } from '../core/secret.ts'
-import { FileSchema } from './file-schema.ts'
+import { FileSchema, SecretSource } from './file-schema.ts'
 
 /** A JSON Schema, or a part of one. */
 export type SchemaNode = JsonObject
@@ -15,6 +15,8 @@ export function fileJsonSchema(methods: AuthMethods): SchemaNode {
   const root = plain(FileSchema) as { properties: Record<string, { items: SchemaNode }> }
   const connections = root.properties.connections as { items: SchemaNode }
   connections.items = withMethods(connections.items, methods)
+  const providers = root.properties.providers as { items: SchemaNode }
+  providers.items = withProviders(providers.items, methods)
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Locum configuration',
@@ -52,17 +54,48 @@ function isNode(value: unknown): value is SchemaNode {
   return value !== null && typeof value === 'object' && !Array.isArray(value)
 }
 
+/** A provider of one of the methods, each with its own keys. */
+function withProviders(provider: SchemaNode, methods: AuthMethods): SchemaNode {
+  const { name, method } = provider.properties as Record<string, SchemaNode>
+  // Read from elsewhere or, not so well, the text itself.
+  const { anyOf } = plain(SecretSource) as { anyOf: readonly SchemaNode[] }
+  const secret = { anyOf: [...anyOf, { type: 'string' }] }
+  const branches = [...methods.values()].flatMap(({ id, title, provider: rules }) => {
+    if (!rules) return []
+    const secrets = Object.entries(rules.fields).map(
+      ([key, field]) => [key, { ...secret, description: `${field.title}. Sealed.` }] as const,
+    )
+    const required = Object.keys(rules.fields).filter((key) => rules.fields[key]?.required)
+    return [
+      {
+        type: 'object',
+        title: id,
+        required: ['name', 'method', ...required],
+        properties: {
+          name: name as SchemaNode,
+          method: { ...method, const: id, description: `${title}. ${method?.description}` },
+          ...rules.configSchema,
+          ...Object.fromEntries(secrets),
+        },
+        additionalProperties: false,
+      },
+    ]
+  })
+  return { description: provider.description ?? '', anyOf: branches }
+}
+
 /** A connection whose `auth` is one of the methods, each with its own keys. */
 function withMethods(connection: SchemaNode, methods: AuthMethods): SchemaNode {
   const properties = connection.properties as Record<string, SchemaNode>
   const auth = properties.auth as SchemaNode
   const { method } = auth.properties as Record<string, SchemaNode>
-  const branches = [...methods.values()].map(({ id, title, configKeys, configSchema }) => ({
+  const branches = [...methods.values()].map(({ id, title, configKeys, configSchema, provider }) => ({
     type: 'object',
     title: id,
-    required: ['method'],
+    required: ['method', ...(provider?.required ? ['provider'] : [])],
     properties: {
       method: { ...method, const: id, description: `${title}. ${method?.description}` },
+      ...(provider ? { provider: { type: 'string', description: 'The provider: its name.' } } : {}),
       ...Object.fromEntries(configKeys.map((key) => [key, configSchema?.[key] ?? {}])),
     },
     additionalProperties: false,

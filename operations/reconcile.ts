@@ -2,6 +2,7 @@ import { audienceFor } from '../core/approval.ts'
 import type { AuthMethods } from '../core/auth-method.ts'
 import { canonicalJson } from '../core/canonical-json.ts'
 import { checkFields } from '../core/credential.ts'
+import { withProvider } from '../core/provider.ts'
 import type { Store } from '../core/store.ts'
 import type {
   Binding,
@@ -9,6 +10,7 @@ import type {
   Credential,
   Principal,
   PrincipalRecord,
+  Provider,
   ProxyKeyRecord,
   Site,
 } from '../core/words.ts'
@@ -16,15 +18,17 @@ import { demandHolder } from './acting.ts'
 import { enterCredential, ownerOf, uselessScope } from './credentials.ts'
 import { fileError, type Path, type Problem } from './document.ts'
 import type { DesiredConnection, DesiredCredential, DesiredPrincipal, FileContent } from './file.ts'
+import type { DesiredProvider } from './file-provider.ts'
 import type { Fingerprint } from './fingerprint.ts'
 import { suspendOwn, warnSuspended } from './keys.ts'
 import type { Context } from './operation.ts'
+import { findProviderOf, keepProvider, providerId } from './providers.ts'
 import { attempt, type Report } from './report.ts'
 
 /** What applying a file does to one object. `keys` are what changes; values are never shown. */
 export interface PlannedChange {
   readonly action: 'create' | 'update' | 'delete'
-  readonly kind: 'site' | 'principal' | 'connection' | 'credential'
+  readonly kind: 'site' | 'principal' | 'provider' | 'connection' | 'credential'
   /** A credential's is `CONNECTION/SCOPE`. */
   readonly id: string
   readonly keys: readonly string[]
@@ -40,6 +44,7 @@ export interface Snapshot {
   readonly site: Pick<Site, 'url' | 'contact'>
   readonly principals: readonly PrincipalRecord[]
   readonly keys: readonly ProxyKeyRecord[]
+  readonly providers: readonly Provider[]
   readonly connections: readonly Connection[]
   readonly credentials: readonly Credential[]
   readonly bindings: readonly Binding[]
@@ -50,6 +55,7 @@ export const NOTHING: Snapshot = {
   site: {},
   principals: [],
   keys: [],
+  providers: [],
   connections: [],
   credentials: [],
   bindings: [],
@@ -61,6 +67,7 @@ export async function takeSnapshot(store: Store, as: Principal): Promise<Snapsho
     site: await store.site(),
     principals,
     keys: (await Promise.all(principals.map(({ id }) => store.keys(as, id)))).flat(),
+    providers: await store.providers(as),
     connections: await store.connections(as),
     credentials: await store.credentials(as),
     bindings: await store.bindings(as),
@@ -105,6 +112,7 @@ export function planFile(
   }
   planSite(planning)
   for (const desired of content.principals) planPrincipal(planning, desired)
+  for (const desired of content.providers) planProvider(planning, desired)
   for (const desired of content.connections) planConnection(planning, desired)
   for (const desired of content.credentials) planCredential(planning, desired)
   checkDefault(planning)
@@ -203,10 +211,41 @@ function planPrincipal(planning: Planning, desired: DesiredPrincipal): void {
   })
 }
 
+function planProvider(planning: Planning, desired: DesiredProvider): void {
+  const { content, now, steps, fingerprint } = planning
+  const { path, fields, ...rest } = desired
+  const found = now.providers.find(({ name }) => name === desired.name)
+  if (!isOurs(planning, [...path, 'name'], found)) return
+  const provider = { ...rest, managedBy: content.name }
+  const keys = changedKeys(found, provider)
+  const print = fingerprint?.(providerId(desired.name), fields)
+  if (found?.fingerprint === undefined || print !== found.fingerprint) keys.push('secrets')
+  if (keys.length === 0) return
+  const change = { kind: 'provider', id: desired.name, keys: found ? keys : [] } as const
+  steps.push({
+    change: { action: found ? 'update' : 'create', ...change },
+    run: async (context) => void (await keepProvider(context, { ...provider, fields })),
+  })
+}
+
+/** Reports a connection whose provider is not there, or is of another method. */
+function checkProvider({ content, now, problem }: Planning, { path, connection }: DesiredConnection): void {
+  const { provider: name, method } = connection
+  if (name === undefined) return
+  const found = [...content.providers, ...now.providers].find((one) => one.name === name)
+  if (!found) problem([...path, 'auth', 'provider'], `there is no provider ${name}, here or applied before`)
+  else if (found.method !== method)
+    problem(
+      [...path, 'auth', 'provider'],
+      `${name} is a provider of \`${found.method}\`, not of \`${method}\``,
+    )
+}
+
 function planConnection(planning: Planning, desired: DesiredConnection): void {
   const { content, now, steps } = planning
   const found = now.connections.find(({ name }) => name === desired.connection.name)
   if (!isOurs(planning, [...desired.path, 'name'], found)) return
+  checkProvider(planning, desired)
   const connection = { ...desired.connection, managedBy: content.name }
   const keys = changedKeys(found, connection)
   if (keys.length === 0) return
@@ -223,7 +262,7 @@ function planConnection(planning: Planning, desired: DesiredConnection): void {
 
 /** What a member of a connection is called in the file. */
 export function fileKey(member: string): string {
-  if (member === 'method' || member === 'methodConfig') return 'auth'
+  if (member === 'method' || member === 'methodConfig' || member === 'provider') return 'auth'
   return member === 'corsOrigins' ? 'cors' : member
 }
 
@@ -232,14 +271,16 @@ function planCredential(planning: Planning, desired: DesiredCredential): void {
   const { path, connection: name, scope, fields, projects } = desired
   const here = content.connections.find((other) => other.connection.name === name)?.connection
   const connection = (here ?? now.connections.find((other) => other.name === name)) as Connection | undefined
-  if (!connection) {
+  const method = connection && planning.methods.get(connection.method)
+  if (!connection || !method) {
     problem([...path, 'connection'], `there is no connection ${name}, here or applied before`)
     return
   }
-  // Where the connection is in the file too, its reader has looked at them.
-  const method = here ? undefined : planning.methods.get(connection.method)
+  const ours = content.providers.find((one) => one.name === connection.provider)
+  const provider = ours ?? now.providers.find((one) => one.name === connection.provider)
   const report: Report = (within, says) => problem([...path, ...within], says)
-  if (method) attempt(report, ['fields'], () => checkFields(method, fields))
+  // Where both are in the file too, its reader has looked at them.
+  if (!here || (provider && !ours)) attempt(report, ['fields'], () => checkFields(method, fields, provider))
   const useless = uselessScope(connection, scope)
   if (useless !== undefined) problem([...path, 'for'], useless)
   const user = scope.startsWith('user:') ? scope.slice(5) : undefined
@@ -254,7 +295,7 @@ function planCredential(planning: Planning, desired: DesiredCredential): void {
   const keys = changedKeys(found, {
     name: desired.name,
     projects,
-    audience: audienceFor(connection, ownerOf(scope)),
+    audience: audienceFor(withProvider(connection, method, provider), ownerOf(scope)),
     managedBy: content.name,
   })
   const unchanged = found?.fingerprint !== undefined && fingerprint?.(found.id, fields) === found.fingerprint
@@ -271,11 +312,12 @@ function planCredential(planning: Planning, desired: DesiredCredential): void {
     async run(context) {
       const { as, store } = context
       const current = found && (await store.credential(as, found.id))
-      const stored = await store.connection(as, name)
+      const stored = (await store.connection(as, name)) ?? connection
       // Disabled by hand it stays so; suspended, it is entered again by this.
       const disabled = current !== undefined && current.fieldNames.length > 0 && current.disabled
       const entry = { scope, fields, name: desired.name, projects, managedBy, current, disabled }
-      await enterCredential(context, { ...entry, connection: stored ?? connection })
+      const used = await findProviderOf(context, stored)
+      await enterCredential(context, { ...entry, connection: stored, provider: used })
     },
   })
 }
@@ -308,6 +350,10 @@ function planPruning({ content, now, steps }: Planning): void {
   const named = (name: string) => content.connections.some(({ connection }) => connection.name === name)
   for (const { name } of gone(now.connections, (connection) => named(connection.name))) {
     remove('connection', name, ({ as, store }) => store.removeConnection(as, name))
+  }
+  const kept = (name: string) => content.providers.some((one) => one.name === name)
+  for (const { name } of gone(now.providers, (provider) => kept(provider.name))) {
+    remove('provider', name, ({ as, store }) => store.removeProvider(as, name))
   }
   const principals = gone(now.principals, ({ id }) => content.principals.some((other) => other.id === id))
   for (const { id } of principals) {

@@ -1,7 +1,9 @@
 import { LocumError } from '../core/errors.ts'
+import { providerOf } from '../core/provider.ts'
 import type { Store } from '../core/store.ts'
 import type { Binding, Credential, Scope } from '../core/words.ts'
 import { announce } from './changes.ts'
+import { removeGrants } from './grants.ts'
 import { column, flag, member, parse, sealedBytes, sealedText } from './rows.ts'
 import { demandAdmin, type Session } from './session.ts'
 import type { BindingRow, CredentialRow, Database } from './tables.ts'
@@ -59,6 +61,7 @@ export function credentialRows(session: Session): Pick<Store, CredentialMethods>
         const before = await checkedRow(db, credential.id)
         if (credential.version !== (before?.version ?? 0) + 1) throw lost('credential', credential.id)
         const row = session.stamp('credentials', credentialColumns(credential))
+        if (before) await removeGrants(session, db, row.id)
         if (before) await db.updateTable('credentials').set(row).where('id', '=', row.id).execute()
         else await db.insertInto('credentials').values(row).execute()
         await announce(db, 'credential', row.id)
@@ -80,6 +83,7 @@ export function credentialRows(session: Session): Pick<Store, CredentialMethods>
           .execute()
         for (const row of unbound) session.removed('bindings', row)
         for (const name of new Set(unbound.map((row) => row.connection))) await announce(db, 'binding', name)
+        await removeGrants(session, db, id)
         const { numDeletedRows } = await db.deleteFrom('credentials').where('id', '=', id).executeTakeFirst()
         if (numDeletedRows === 0n) return
         session.removed('credentials', { id })
@@ -96,14 +100,7 @@ export function credentialRows(session: Session): Pick<Store, CredentialMethods>
     bind: (as, binding) =>
       session.write(as, async (db) => {
         await existing(db, binding.credential)
-        const connection = await db
-          .selectFrom('connections')
-          .select('name')
-          .where('name', '=', binding.connection)
-          .executeTakeFirst()
-        if (!connection) {
-          throw new LocumError('bad_request', `There is no connection ${JSON.stringify(binding.connection)}.`)
-        }
+        await demandPlace(db, binding.connection)
         const row = session.stamp('bindings', {
           connection: binding.connection,
           scope: binding.scope as string,
@@ -151,6 +148,19 @@ export function credentialRows(session: Session): Pick<Store, CredentialMethods>
       return { binding: parseBinding(row), credential: parseCredential(credential) }
     },
   }
+}
+
+/** Throws bad_request where there is no such connection or provider. */
+async function demandPlace(db: Database, place: string): Promise<void> {
+  const provider = providerOf(place)
+  const table = provider === undefined ? 'connections' : 'providers'
+  const query = db
+    .selectFrom(table)
+    .select('name')
+    .where('name', '=', provider ?? place)
+  if (await query.executeTakeFirst()) return
+  const what = provider === undefined ? 'connection' : 'provider'
+  throw new LocumError('bad_request', `There is no ${what} ${JSON.stringify(provider ?? place)}.`)
 }
 
 function lost(what: string, id: string): LocumError {

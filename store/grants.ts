@@ -6,6 +6,12 @@ import { column, member, sealedBytes, sealedText } from './rows.ts'
 import { demandAdmin, type Session } from './session.ts'
 import type { Database, GrantRow } from './tables.ts'
 
+/** What was acquired with a credential goes with it. */
+export async function removeGrants(session: Session, db: Database, credential: string): Promise<void> {
+  const gone = await db.deleteFrom('grants').where('credential', '=', credential).returning('key').execute()
+  for (const row of gone) session.removed('grants', row)
+}
+
 /** What methods acquired. Written only under the lease `grant:KEY`. */
 export function grantRows(session: Session): Pick<Store, 'grant' | 'intend' | 'replaceGrant'> {
   const { stamps } = session
@@ -53,8 +59,8 @@ export function grantRows(session: Session): Pick<Store, 'grant' | 'intend' | 'r
     intend: (as, key, version, fence) =>
       session.write(as, async (db) => {
         const row = await uncontested(db, key, version, fence)
-        const { sealed = null, expires_at = null } = row ?? {}
-        await put(db, { key, version, sealed, expires_at, intended: version })
+        const { sealed = null, expires_at = null, credential = null } = row ?? {}
+        await put(db, { key, version, sealed, expires_at, intended: version, credential })
       }),
 
     replaceGrant: (as, key, version, fence, next) =>
@@ -66,6 +72,7 @@ export function grantRows(session: Session): Pick<Store, 'grant' | 'intend' | 'r
           sealed: sealedText(next.sealed),
           expires_at: column(next.expiresAt),
           intended: null,
+          credential: column(next.credential),
         })
         await announce(db, 'grant', key)
         const { sealed, expiresAt } = next

@@ -3,9 +3,11 @@ import type { Store } from '../core/store.ts'
 import { changeFeed } from './changes.ts'
 import { connectionRows } from './connections.ts'
 import { credentialRows } from './credentials.ts'
+import { flowRows } from './flows.ts'
 import { grantRows } from './grants.ts'
 import { leaseRows } from './leases.ts'
 import { principalRows } from './principals.ts'
+import { providerRows } from './providers.ts'
 import type { RowJournal } from './row-journal.ts'
 import { Session } from './session.ts'
 import { siteRows } from './site.ts'
@@ -36,10 +38,12 @@ export function makeStore({ connections, stamps, clock, journal, owner }: StoreP
     ...siteRows(session),
     ...principalRows(session),
     ...connectionRows(session),
+    ...providerRows(session),
     ...credentialRows(session),
     ...grantRows(session),
     ...leaseRows(session, owner, closing.signal),
     ...useRows(session),
+    ...flowRows(session),
     ...changeFeed(session),
     transact: (as, work) => session.write(as, () => work(store)),
     async close() {

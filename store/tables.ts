@@ -20,6 +20,7 @@ export interface Tables {
   audit_checkpoints: CheckpointRow
   row_writes: RowWriteRow
   uses: UseRow
+  flows: FlowRow
 }
 
 export type Database = Kysely<Tables>
@@ -74,6 +75,7 @@ export interface ConnectionRow {
 
 export interface ProviderRow {
   name: string
+  /** All of a provider but its name, version and managedBy; sealed values as base64. */
   definition: string
   managed_by: string | null
   version: number
@@ -114,6 +116,8 @@ export interface GrantRow {
   expires_at: number | null
   /** The version that a renewal set out to replace; null when none is under way. */
   intended: number | null
+  /** Whose it is: with a new version of that one it goes. */
+  credential: string | null
   stamp: string
 }
 
@@ -156,6 +160,14 @@ export interface UseRow {
   /** When it began, Unix ms. */
   period: number
   used: number
+}
+
+/** Something that waits for somebody to come back, sealed as one value. */
+export interface FlowRow {
+  id: string
+  /** Base64. */
+  sealed: string
+  expires_at: number
 }
 
 export interface CheckpointRow {

@@ -63,10 +63,11 @@ function headOf(
 }
 
 function specOf(destination: Destination, rules: CallOutRules): UpstreamSpec {
-  const { ca, allowPrivateNetwork = false } = rules
-  const trusts = ca === undefined ? '' : createHash('sha256').update(ca).digest('base64url')
-  const key = `call-out\n${destinationText(destination)}\n${allowPrivateNetwork}\n${trusts}`
-  return { key, destination, ca, allowPrivateNetwork }
+  const { ca, identity, allowPrivateNetwork = false } = rules
+  const digest = (text = '') => (text === '' ? '' : createHash('sha256').update(text).digest('base64url'))
+  const shows = digest(identity && `${identity.cert}\n${identity.key}`)
+  const key = `call-out\n${destinationText(destination)}\n${allowPrivateNetwork}\n${digest(ca)}\n${shows}`
+  return { key, destination, ca, identity, allowPrivateNetwork }
 }
 
 interface Answer {

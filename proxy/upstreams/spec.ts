@@ -10,6 +10,8 @@ export interface UpstreamSpec {
   readonly destination: Destination
   /** PEM. Replaces the default roots. */
   readonly ca?: string
+  /** PEM: the certificate that Locum shows, with its key. */
+  readonly identity?: { readonly cert: string; readonly key: string }
   readonly allowPrivateNetwork: boolean
   /** Whose look-ups wait for each other; the key unless told. */
   readonly group?: string
@@ -50,6 +52,7 @@ export function sameUpstream(a: UpstreamSpec, b: UpstreamSpec): boolean {
     a.destination.port === b.destination.port &&
     a.destination.scheme === b.destination.scheme &&
     a.ca === b.ca &&
+    a.identity?.cert === b.identity?.cert &&
     a.allowPrivateNetwork === b.allowPrivateNetwork
   )
 }

@@ -36,7 +36,7 @@ export class TlsMemory {
       // On a socket it leads nowhere, and is only what an address is verified against.
       ...(typeof to === 'string' ? { host: to, port } : { socket: to, host: host.replace(/^\[|\]$/g, '') }),
       servername: isAddress(host) ? undefined : host,
-      secureContext: spec.ca === undefined ? this.#roots() : this.#context(spec.ca),
+      secureContext: this.#contextFor(spec),
       // A resumed session skips the verification, so it must be of this very upstream.
       session: kept && sameUpstream(kept.spec, spec) ? kept.session : undefined,
       ALPNProtocols: ['http/1.1'],
@@ -57,6 +57,12 @@ export class TlsMemory {
 
   forgetWhere(predicate: (key: string) => boolean): void {
     for (const key of this.#sessions.keys()) if (predicate(key)) this.#sessions.delete(key)
+  }
+
+  /** One with a key of ours is made for the connection and not kept. */
+  #contextFor({ ca, identity }: UpstreamSpec): SecureContext {
+    if (identity) return createSecureContext({ ca, ...identity })
+    return ca === undefined ? this.#roots() : this.#context(ca)
   }
 
   #roots(): SecureContext {

@@ -10,7 +10,7 @@ const method = (id: string) => methods.get(id) as AuthMethod
 const values = (id: string, fields: JsonObject) => method(id).values({ config: {}, fields, caller })
 
 t.test('lists each method under its own id', async (t) => {
-  t.same([...methods.keys()], ['none', 'basic', 'api-key', 'raw', 'separate-url'])
+  t.same([...methods.keys()], ['none', 'basic', 'api-key', 'raw', 'separate-url', 'oauth2', 'jwt'])
   for (const [id, { id: own, title, configKeys, variables, fields }] of methods) {
     t.equal(own, id)
     t.match(title, /^[A-Z]/)

@@ -89,7 +89,12 @@ async function startLab(t: Test, request: JsonObject = {}, more: Readonly<Record
   const goal = { ...upstream, name: 'crm' }
   const call = (headers: readonly string[] = [], as = 'ada') =>
     askBy(t, site, 'connect', goal, { path: '/echo', headers, as })
-  return { login, upstream, site, goal, call, config, pass: (ms: number) => (now += ms) }
+  /** When what failed is asked for again. */
+  const later = async () => {
+    now += 60_000
+    await site.settle()
+  }
+  return { login, upstream, site, goal, call, config, later, pass: (ms: number) => (now += ms) }
 }
 
 const code = ({ body }: { body: string }) => JSON.parse(body).code
@@ -252,11 +257,17 @@ t.test(
       ],
     ] as [string, (response: ServerResponse) => void][]) {
       lab.login.answer = answer
+      await lab.later()
+      const asked = lab.login.asked.length
       const { status, body } = await lab.call()
+      t.equal(lab.login.asked.length, asked + 1, title)
       t.equal(status, 502, title)
       t.equal(JSON.parse(body).code, 'refresh_failed', title)
       t.notMatch(body, PASSWORD, title)
     }
+    t.equal(code(await lab.call()), 'refresh_failed', 'and is not asked again at once')
+    t.equal(lab.login.asked.length, 7)
+    await lab.later()
     lab.login.answer = (response) => response.end('{"data":{},"expires_in":60}')
     t.equal(code(await lab.call()), 'placeholder_unknown', 'an answer without what is asked for')
     t.equal(lab.upstream.requests.length, 0)

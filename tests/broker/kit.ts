@@ -8,10 +8,12 @@ import type { Material, OpenRequest } from '../../core/directory.ts'
 import { type Code, LocumError } from '../../core/errors.ts'
 import type { Route } from '../../core/route.ts'
 import type { Json, JsonObject } from '../../core/secret.ts'
+import type { SigningKeys } from '../../core/signing-keys.ts'
 import type { SealedPlace, Sealer, Store } from '../../core/store.ts'
 import { type Connection, type Credential, type Principal, type Scope, SYSTEM } from '../../core/words.ts'
 import { callOutBy } from '../../proxy/upstreams/call-out.ts'
 import { makeCaller, makeConnection, makeCredential, to } from '../core/kit.ts'
+import { noSigningKeys } from '../kit/signing.ts'
 import { tokenMethod } from '../kit/token-method.ts'
 import { makeFolder, openSite, type Test } from '../store/site.ts'
 import { makeUpstreams } from '../upstreams/kit.ts'
@@ -38,6 +40,7 @@ export interface TestBroker {
   readonly directory: StoreDirectory
   readonly broker: StoreBroker
   readonly callOut: CallOut
+  readonly signingKeys: SigningKeys
   /** What was decrypted, in order. */
   readonly opened: SealedPlace[]
   /** Faults that the directory told of. */
@@ -97,7 +100,8 @@ export async function openBroker(
     onfault: (error) => faults.push(error),
   })
   const callOut = callOutBy(makeUpstreams(t))
-  const broker = new StoreBroker({ store, sealer, clock, directory, callOut, limit })
+  const signingKeys = noSigningKeys
+  const broker = new StoreBroker({ store, sealer, clock, directory, callOut, signingKeys, limit })
   await directory.start()
   t.teardown(async () => {
     broker.close()
@@ -123,6 +127,7 @@ export async function openBroker(
     directory,
     broker,
     callOut,
+    signingKeys,
     opened,
     faults,
     async connect(more) {

@@ -31,7 +31,8 @@ export const tokenMethod: AuthMethod = {
         signal: io.signal,
       },
     )
-    if (response.status === 400) throw new LocumError('reauthorization_required', 'Consent was withdrawn.')
+    if (response.status === 400)
+      throw new LocumError('reauthorization_required', 'Consent was withdrawn.', { lasting: true })
     if (!response.ok) throw new LocumError('refresh_failed', `The token endpoint said ${response.status}.`)
     const { token, lifetime } = (await response.json()) as { token: string; lifetime?: number }
     return { values: { token }, expiresAt: lifetime === undefined ? undefined : io.now() + lifetime * 1_000 }

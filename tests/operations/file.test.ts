@@ -25,7 +25,7 @@ const CASES: readonly (readonly [title: string, text: string, at: string, key: s
   ['a text at the top', 'hello\n', '1:1', '', /expected keys/],
   ['an unknown top key', 'name: a\nconections: []\n', '2:1', 'conections', /did you mean `connections`/],
   ['a key far from any', 'qqqqqqqq: 1\n', '1:1', 'qqqqqqqq', /known here: name, site/],
-  ['a key that comes later', 'providers: []\n', '1:1', 'providers', /unknown key/],
+  ['a key that there is not', 'provider: []\n', '1:1', 'provider', /did you mean `providers`/],
   ['issuers', 'identity: { issuers: [] }\n', '1:13', 'identity.issuers', /unknown key/],
   ['a name that is none', 'name: "a b"\n', '1:7', 'name', /expected a name/],
   ['a number for a text', 'name: 5\n', '1:7', 'name', /got a number \(write it in quotes/],
@@ -174,10 +174,10 @@ const CASES: readonly (readonly [title: string, text: string, at: string, key: s
   ],
   [
     'an unknown method',
-    'connections: [{ name: a, destinations: ["https://a.example"], auth: { method: oauth2 } }]\n',
+    'connections: [{ name: a, destinations: ["https://a.example"], auth: { method: oauth3 } }]\n',
     '1:79',
     'connections[0].auth.method',
-    /there are none, basic, api-key, raw/,
+    /there are none, basic, api-key, raw, separate-url, oauth2, jwt$/,
   ],
   [
     'a method without a name',

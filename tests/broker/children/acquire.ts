@@ -8,6 +8,7 @@ import { Upstreams } from '../../../proxy/upstreams/upstreams.ts'
 import { connectH1 } from '../../../proxy/wire/h1/client.ts'
 import { openStore } from '../../../store/open.ts'
 import { makeCaller, to } from '../../core/kit.ts'
+import { noSigningKeys } from '../../kit/signing.ts'
 import { tokenMethod } from '../../kit/token-method.ts'
 
 const { store, sealer, close } = await openStore({ data: process.argv[2] as string })
@@ -29,6 +30,7 @@ const broker = new StoreBroker({
   clock: systemClock,
   directory,
   callOut: callOutBy(upstreams),
+  signingKeys: noSigningKeys,
 })
 console.log('ready')
 // Both processes are told at once.

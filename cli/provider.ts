@@ -1,0 +1,60 @@
+import { Command } from 'commander'
+import { listProviders, showProvider } from '../operations/providers.ts'
+import { facts, json, table } from './output.ts'
+import { type GlobalOptions, withSite } from './session.ts'
+import type { Terminal } from './terminal.ts'
+
+/** `locum provider …` */
+export function providerCommand(terminal: Terminal): Command {
+  const provider = new Command('provider')
+
+  provider
+    .command('ls')
+    .description('List providers, without their secrets')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions
+      const all = await withSite(terminal, options, ({ run }) => run(listProviders, {}))
+      if (options.json) return terminal.write(json(all))
+      const rows = all.map(({ name, method, config, calls, connections, managedBy }) => [
+        name,
+        method,
+        typeof config.grant === 'string' ? config.grant : '-',
+        calls.join(' ') || '-',
+        connections.join(' ') || '-',
+        managedBy ?? '-',
+      ])
+      terminal.write(table(terminal, ['name', 'method', 'grant', 'asks', 'connections', 'file'], rows))
+      if (rows.length === 0)
+        terminal.note('None yet. Write one into a file and apply it: locum apply -f FILE')
+    })
+
+  provider
+    .command('show')
+    .description('Show one provider, without its secrets')
+    .argument('<name>')
+    .action(async (name: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions
+      const one = await withSite(terminal, options, ({ run }) => run(showProvider, { name }))
+      if (options.json) return terminal.write(json(one))
+      terminal.write(
+        facts([
+          ['name', one.name],
+          ['method', one.method],
+          ...Object.entries(one.config).map(
+            ([key, value]) => [key, key === 'ca' ? 'its own' : textOf(value)] as const,
+          ),
+          ['asks', one.calls.join(', ')],
+          ['sealed', one.fields.join(', ')],
+          ['connections', one.connections.join(', ')],
+          ['managed by', one.managedBy && `the file named ${one.managedBy}`],
+          ['version', String(one.version)],
+        ]),
+      )
+    })
+  return provider
+}
+
+function textOf(value: unknown): string {
+  if (Array.isArray(value)) return value.join(' ')
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}

@@ -1,0 +1,69 @@
+import type { AuthMethod, FieldSpec } from './auth-method.ts'
+import type { SealedPlace } from './store.ts'
+import type { Connection, Provider } from './words.ts'
+
+/** Where credentials are bound that serve every connection of a provider. No connection has such a name. */
+export function bindingPlace(provider: string): string {
+  return `provider:${provider}`
+}
+
+/** The provider's name, where the place of a binding is one's. */
+export function providerOf(place: string): string | undefined {
+  return place.startsWith('provider:') ? place.slice('provider:'.length) : undefined
+}
+
+/** Stands in grants for the credential that a method does without. */
+export function noCredentialId(place: string): string {
+  return `none:${place}`
+}
+
+/** Whether its credentials are made by consent of somebody at the provider, not entered. */
+export function isByConsent(method: AuthMethod, provider: Pick<Provider, 'config'> | undefined): boolean {
+  return provider !== undefined && (method.provider?.byConsent?.(provider.config) ?? false)
+}
+
+/** Where a connection looks for its credentials. */
+export function placeOf(connection: Connection, method: AuthMethod, provider: Provider | undefined): string {
+  return provider && isByConsent(method, provider) ? bindingPlace(provider.name) : connection.name
+}
+
+/** What a credential for it is made of. */
+export function fieldsOf(method: AuthMethod, provider: Pick<Provider, 'config'> | undefined): FieldSpec {
+  return (provider && method.provider?.credentialFields?.(provider.config)) ?? method.fields
+}
+
+/** Whether it serves callers for whom there is no credential. */
+export function needsNoCredential(
+  connection: Connection,
+  method: AuthMethod,
+  provider: Provider | undefined,
+): boolean {
+  return method.worksWithoutCredential?.(connection.methodConfig, provider?.config) ?? false
+}
+
+/**
+ * The connection with all that a credential of it is taken to, and with what: what its owner approves. Of a
+ * provider that is by consent nothing is sent that its owner did not give it.
+ */
+export function withProvider(
+  connection: Connection,
+  method: AuthMethod,
+  provider: Pick<Provider, 'config' | 'calls'> | undefined,
+): Connection {
+  if (!provider) return connection
+  const calls = [...new Set([...(connection.calls ?? []), ...provider.calls])]
+  const consent = method.provider?.byConsent?.(provider.config) ?? false
+  return {
+    ...connection,
+    calls,
+    methodConfig: consent ? {} : { ...connection.methodConfig, provider: provider.config },
+  }
+}
+
+/** The place that a provider's field is sealed for; what is sealed is the UTF-8 of the field's JSON. */
+export function providerPlace(
+  { name, version, calls }: Pick<Provider, 'name' | 'version' | 'calls'>,
+  field: string,
+): SealedPlace {
+  return { table: 'providers', row: name, field, version, owner: 'site', audience: calls }
+}
