@@ -5,6 +5,7 @@ import { methods } from './auth-methods/index.ts'
 import { StoreBroker } from './broker/broker.ts'
 import { ConnectionBudgets } from './broker/budgets.ts'
 import { StoreDirectory } from './broker/directory.ts'
+import { Grants } from './broker/grants.ts'
 import { openAuthority } from './certs/authority.ts'
 import { followAuthority } from './certs/following.ts'
 import { type Clock, turnClock } from './core/clock.ts'
@@ -132,14 +133,11 @@ export async function start(config: StartConfig): Promise<Running> {
       ownListeners: () => listeners,
     })
     closers.push(() => upstreams.close())
-    const broker = new StoreBroker({
-      store,
-      sealer,
-      clock,
-      directory,
-      callOut: callOutBy(upstreams),
-      signingKeys: NO_KEYS,
-    })
+    const { id: siteId, url: siteUrl } = await store.site()
+    const grants = new Grants({ store, sealer, clock, callOut: callOutBy(upstreams), signingKeys: NO_KEYS })
+    const addresses = { url: siteUrl, gateway: '' }
+    const connectUrl = (provider: string) => `${addresses.url}/connect/${provider}`
+    const broker = new StoreBroker({ store, sealer, clock, directory, grants, connectUrl })
     closers.push(() => broker.close())
     directory.onchange((changes) => {
       following.take(changes)
@@ -166,7 +164,6 @@ export async function start(config: StartConfig): Promise<Running> {
       nextId: () => `${prefix}${(++last).toString(36)}`,
       onfault,
     }
-    const { url: siteUrl } = await store.site()
     const { allowPlaintext } = listen
     const pagesAt = (at: ListenSpec, which: 'console' | 'public') => ({
       at,

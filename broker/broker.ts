@@ -1,5 +1,4 @@
 import { audienceFor, BASE, barredSlots, checkSlots, redactFor } from '../core/approval.ts'
-import type { CallOut } from '../core/call-out.ts'
 import type { Clock } from '../core/clock.ts'
 import { type Destination, destinationText } from '../core/destination.ts'
 import type { Broker, Directory, Material, OpenRequest } from '../core/directory.ts'
@@ -14,7 +13,6 @@ import {
 } from '../core/provider.ts'
 import { baseOf, noConnection, type Route, reaches } from '../core/route.ts'
 import { Secret } from '../core/secret.ts'
-import type { SigningKeys } from '../core/signing-keys.ts'
 import { checkCaller, checkPlaintext, checkUse, missingCredential, scopesFor } from '../core/source.ts'
 import type { Sealer, Store } from '../core/store.ts'
 import {
@@ -25,7 +23,7 @@ import {
   type Scope,
   SYSTEM,
 } from '../core/words.ts'
-import { type GrantRequest, Grants, type HeldGrant, type Holder } from './grants.ts'
+import type { GrantRequest, Grants, HeldGrant, Holder } from './grants.ts'
 import { openFields } from './opening.ts'
 
 /** Open credentials kept, for one caller, connection and destination each; the oldest go first. */
@@ -79,8 +77,7 @@ export class StoreBroker implements Broker {
     sealer: Sealer
     clock: Clock
     directory: Directory
-    callOut: CallOut
-    signingKeys: SigningKeys
+    grants: Grants
     /** Where people consent at a provider, if there is such a page. */
     connectUrl?: (provider: string) => string
     /** Open credentials kept at most. */
@@ -90,7 +87,7 @@ export class StoreBroker implements Broker {
     this.#sealer = x.sealer
     this.#clock = x.clock
     this.#directory = x.directory
-    this.#grants = new Grants(x)
+    this.#grants = x.grants
     this.#connectUrl = x.connectUrl
     this.#limit = x.limit ?? OPEN_LIMIT
     x.directory.onchange((changes) => this.#forget(changes))

@@ -74,3 +74,15 @@ export function checkFields(
     )
     .map((name) => `\`${name}\` is shorter than ${SHORTEST_SECRET} bytes: answers are not searched for it.`)
 }
+
+const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+
+/** `cred_` and 22 characters of base62: 128 random bits and a little less. */
+export function newCredentialId(random: (bytes: number) => Uint8Array): string {
+  let text = ''
+  while (text.length < 22) {
+    // 248 is the last multiple of 62 in a byte: what lies above would favour some characters.
+    for (const byte of random(32)) if (byte < 248 && text.length < 22) text += BASE62[byte % 62]
+  }
+  return `cred_${text}`
+}

@@ -115,3 +115,23 @@ export function checkPlaintext(
     })
   }
 }
+
+/** Whose a credential is that serves this scope. */
+export function ownerOf(scope: Scope): string {
+  return scope.startsWith('user:') ? scope : 'site'
+}
+
+/** Undefined where it makes sense; else why nobody would ever be served by it. */
+export function uselessScope(connection: Connection, scope: Scope): string | undefined {
+  const kind = scope.split(':')[0] as 'shared' | 'profile' | 'user'
+  const { source, fallback } = connection
+  const looks =
+    kind === 'shared'
+      ? source === 'shared' || fallback.includes('shared')
+      : kind === 'profile'
+        ? source === 'per-profile' || fallback.includes('profile')
+        : source === 'per-user'
+  if (looks) return undefined
+  const rule = fallback.length === 0 ? source : `${source}, then ${fallback.join(', then ')}`
+  return `\`${connection.name}\` never looks for a ${kind} credential (its source is ${rule})`
+}

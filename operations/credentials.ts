@@ -1,10 +1,11 @@
 import Type from 'typebox'
 import { audienceFor, unapproved } from '../core/approval.ts'
-import { checkFields, credentialPlace } from '../core/credential.ts'
+import { checkFields, credentialPlace, newCredentialId } from '../core/credential.ts'
 import { audienceCovers, destinationText } from '../core/destination.ts'
 import { LocumError } from '../core/errors.ts'
 import { placeOf, withProvider } from '../core/provider.ts'
 import type { JsonObject } from '../core/secret.ts'
+import { ownerOf, uselessScope } from '../core/source.ts'
 import type { Binding, Connection, Credential, Provider, Scope } from '../core/words.ts'
 import { findConnection } from './connections.ts'
 import { openFingerprint } from './fingerprint.ts'
@@ -48,22 +49,6 @@ export interface Entry {
   readonly disabled?: boolean
 }
 
-const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
-
-/** `cred_` and 22 characters of base62: 128 random bits and a little less. */
-function newId(random: Context['random']): string {
-  let text = ''
-  while (text.length < 22) {
-    // 248 is the last multiple of 62 in a byte: what lies above would favour some characters.
-    for (const byte of random(32)) if (byte < 248 && text.length < 22) text += BASE62[byte % 62]
-  }
-  return `cred_${text}`
-}
-
-export function ownerOf(scope: Scope): string {
-  return scope.startsWith('user:') ? scope : 'site'
-}
-
 /**
  * Seals the fields and binds them. Replaces what is bound there. Throws bad_request for fields that
  * the method does not take. Warns of secrets that are too short to be searched for in answers.
@@ -79,7 +64,7 @@ export async function enterCredential(context: Context, entry: Entry): Promise<C
     context.warn(`\`${connection.name}\` says \`redact: off\`: its answers are not searched for this secret.`)
   const now = clock.now()
   const place = {
-    id: current?.id ?? newId(random),
+    id: current?.id ?? newCredentialId(random),
     version: (current?.version ?? 0) + 1,
     owner: ownerOf(scope),
     audience: audienceFor(connection, ownerOf(scope)),
@@ -104,21 +89,6 @@ export async function enterCredential(context: Context, entry: Entry): Promise<C
   })
   if (!current) await store.bind(as, { connection: connection.name, scope, credential: credential.id })
   return credential
-}
-
-/** Undefined where it makes sense; else why nobody would ever be served by it. */
-export function uselessScope(connection: Connection, scope: Scope): string | undefined {
-  const kind = scope.split(':')[0] as 'shared' | 'profile' | 'user'
-  const { source, fallback } = connection
-  const looks =
-    kind === 'shared'
-      ? source === 'shared' || fallback.includes('shared')
-      : kind === 'profile'
-        ? source === 'per-profile' || fallback.includes('profile')
-        : source === 'per-user'
-  if (looks) return undefined
-  const rule = fallback.length === 0 ? source : `${source}, then ${fallback.join(', then ')}`
-  return `\`${connection.name}\` never looks for a ${kind} credential (its source is ${rule})`
 }
 
 async function find({ as, store }: Context, id: string): Promise<Credential> {

@@ -3,6 +3,7 @@ import type { AuthMethods } from '../core/auth-method.ts'
 import { canonicalJson } from '../core/canonical-json.ts'
 import { checkFields } from '../core/credential.ts'
 import { withProvider } from '../core/provider.ts'
+import { ownerOf, uselessScope } from '../core/source.ts'
 import type { Store } from '../core/store.ts'
 import type {
   Binding,
@@ -15,7 +16,7 @@ import type {
   Site,
 } from '../core/words.ts'
 import { demandHolder } from './acting.ts'
-import { enterCredential, ownerOf, uselessScope } from './credentials.ts'
+import { enterCredential } from './credentials.ts'
 import { fileError, type Path, type Problem } from './document.ts'
 import type { DesiredConnection, DesiredCredential, DesiredPrincipal, FileContent } from './file.ts'
 import type { DesiredProvider } from './file-provider.ts'

@@ -14,7 +14,8 @@ import type { Fields, RequestHead } from '../wire/message.ts'
 
 /** Whether this connection's credentials hold anything to put in. */
 export function takesCredential(route: Route): boolean {
-  return route.method.fields === 'any' || Object.keys(route.method.fields).length > 0
+  const { fields, acquire } = route.method
+  return acquire !== undefined || fields === 'any' || Object.keys(fields).length > 0
 }
 
 /** What is put into one request's head, and what the answer is searched for. */

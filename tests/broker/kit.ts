@@ -1,6 +1,7 @@
 import { methods } from '../../auth-methods/index.ts'
 import { StoreBroker } from '../../broker/broker.ts'
 import { StoreDirectory } from '../../broker/directory.ts'
+import { Grants } from '../../broker/grants.ts'
 import type { AuthMethods } from '../../core/auth-method.ts'
 import type { CallOut } from '../../core/call-out.ts'
 import { credentialPlace } from '../../core/credential.ts'
@@ -101,7 +102,8 @@ export async function openBroker(
   })
   const callOut = callOutBy(makeUpstreams(t))
   const signingKeys = noSigningKeys
-  const broker = new StoreBroker({ store, sealer, clock, directory, callOut, signingKeys, limit })
+  const grants = new Grants({ store, sealer, clock, callOut, signingKeys })
+  const broker = new StoreBroker({ store, sealer, clock, directory, grants, limit })
   await directory.start()
   t.teardown(async () => {
     broker.close()

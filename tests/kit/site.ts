@@ -181,6 +181,7 @@ export async function startSite(
 
 interface FileLike {
   principals?: { id: string; key?: object }[]
+  providers?: Record<string, unknown>[]
   connections?: { ca?: string }[]
   credentials?: { fields: Record<string, unknown> }[]
   egress?: { password?: unknown; ca?: string }
@@ -205,15 +206,6 @@ function ready(
     writeFileSync(join(folder, `ca-${i}.pem`), connection.ca)
     connection.ca = `./ca-${i}.pem`
   }
-  const { egress } = config
-  if (typeof egress?.password === 'string') {
-    env.EGRESS_PASSWORD = egress.password
-    egress.password = { env: 'EGRESS_PASSWORD' }
-  }
-  if (egress?.ca?.startsWith('-----BEGIN')) {
-    writeFileSync(join(folder, 'egress-ca.pem'), egress.ca)
-    egress.ca = './egress-ca.pem'
-  }
   const viaEnv = (value: unknown): unknown => {
     if (typeof value === 'string') {
       const name = `SECRET_${Object.keys(env).length}`
@@ -222,6 +214,22 @@ function ready(
     }
     if (value === null || typeof value !== 'object' || Array.isArray(value)) return value
     return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, viaEnv(member)]))
+  }
+  for (const [i, provider] of (config.providers ?? []).entries()) {
+    for (const key of ['clientId', 'clientSecret', 'clientCertificate', 'clientKey'])
+      if (provider[key] !== undefined) provider[key] = viaEnv(provider[key])
+    if (!String(provider.ca).startsWith('-----BEGIN')) continue
+    writeFileSync(join(folder, `provider-ca-${i}.pem`), String(provider.ca))
+    provider.ca = `./provider-ca-${i}.pem`
+  }
+  const { egress } = config
+  if (typeof egress?.password === 'string') {
+    env.EGRESS_PASSWORD = egress.password
+    egress.password = { env: 'EGRESS_PASSWORD' }
+  }
+  if (egress?.ca?.startsWith('-----BEGIN')) {
+    writeFileSync(join(folder, 'egress-ca.pem'), egress.ca)
+    egress.ca = './egress-ca.pem'
   }
   for (const credential of config.credentials ?? []) {
     credential.fields = viaEnv(credential.fields) as Record<string, unknown>

@@ -2,6 +2,7 @@
 import { createInterface } from 'node:readline'
 import { StoreBroker } from '../../../broker/broker.ts'
 import { StoreDirectory } from '../../../broker/directory.ts'
+import { Grants } from '../../../broker/grants.ts'
 import { systemClock } from '../../../core/clock.ts'
 import { callOutBy } from '../../../proxy/upstreams/call-out.ts'
 import { Upstreams } from '../../../proxy/upstreams/upstreams.ts'
@@ -24,14 +25,14 @@ const upstreams = new Upstreams({
   lookup: async () => [],
   ownListeners: () => [],
 })
-const broker = new StoreBroker({
+const grants = new Grants({
   store,
   sealer,
   clock: systemClock,
-  directory,
   callOut: callOutBy(upstreams),
   signingKeys: noSigningKeys,
 })
+const broker = new StoreBroker({ store, sealer, clock: systemClock, directory, grants })
 console.log('ready')
 // Both processes are told at once.
 for await (const _ of createInterface({ input: process.stdin })) break

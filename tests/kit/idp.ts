@@ -1,0 +1,256 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Agent, createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { type ClientMetadata, type Configuration, type KoaContextWithOIDC, Provider } from 'oidc-provider'
+import type { Teardown } from './site.ts'
+import { upstreamCa, upstreamLeaf } from './upstream.ts'
+
+export const CLIENT_SECRET = 'the-secret-of-the-oauth-client-of-the-tests'
+
+/** An OpenID provider on a free port, over TLS, with the upstreams' CA. */
+export interface Idp {
+  readonly issuer: string
+  readonly ca: string
+  readonly provider: Provider
+  /** Bodies that came to the token endpoint, in order. */
+  readonly asked: readonly Readonly<Record<string, string>>[]
+  /** Every token that it has given, of whatever kind, in order. */
+  readonly tokens: readonly string[]
+  /** What answers in place of the provider, where it returns true. */
+  instead: (request: IncomingMessage, response: ServerResponse, body: string) => boolean
+  /** Seconds that access tokens live. */
+  lifetime: number
+  /** Somebody's browser: goes where it is sent, signs in, consents, and says where it ends up. */
+  browse(url: string, x?: { as?: string; refuse?: boolean; until?: string }): Promise<string>
+}
+
+const REDIRECT = '/oauth/callback'
+
+/** `redirects`: origins of Locum's console. `clients`: others beside the usual ones. */
+export async function startIdp(
+  t: Teardown,
+  x: {
+    redirects?: readonly string[]
+    clients?: readonly ClientMetadata[]
+    more?: Partial<Configuration>
+  } = {},
+): Promise<Idp> {
+  const leaf = await upstreamLeaf()
+  const ca = await upstreamCa()
+  const asked: Record<string, string>[] = []
+  const tokens: string[] = []
+  let handle: (request: IncomingMessage, response: ServerResponse) => void = () => {}
+  const server = createServer(
+    { cert: leaf.cert, key: leaf.key, ca: ca.cert, requestCert: true, rejectUnauthorized: false },
+    (request, response) => handle(request, response),
+  )
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const issuer = `https://localhost:${(server.address() as AddressInfo).port}`
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const redirect_uris = (x.redirects ?? ['https://locum.example']).map((origin) => origin + REDIRECT)
+  const code = {
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code' as const],
+    redirect_uris,
+  }
+  const alone = { redirect_uris: [], response_types: [] }
+  const secret = { client_secret: CLIENT_SECRET }
+  const provider = new Provider(issuer, {
+    jwks: { keys: [{ ...jwkOf(privateKey), kid: 'one', use: 'sig', alg: 'RS256' }] },
+    cookies: { keys: ['a key of the tests'] },
+    clients: [
+      { client_id: 'web', ...secret, ...code },
+      { client_id: 'basic', ...secret, ...alone, grant_types: ['client_credentials'] },
+      {
+        client_id: 'post',
+        ...secret,
+        ...alone,
+        grant_types: ['client_credentials'],
+        token_endpoint_auth_method: 'client_secret_post',
+      },
+      {
+        client_id: 'secret-jwt',
+        ...secret,
+        ...alone,
+        grant_types: ['client_credentials'],
+        token_endpoint_auth_method: 'client_secret_jwt',
+      },
+      { client_id: 'public', ...code, token_endpoint_auth_method: 'none' },
+      {
+        client_id: 'implicit',
+        grant_types: ['implicit'],
+        response_types: ['id_token token', 'id_token'],
+        redirect_uris,
+        token_endpoint_auth_method: 'none',
+      },
+      {
+        client_id: 'device',
+        ...alone,
+        grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+        token_endpoint_auth_method: 'none',
+      },
+      ...(x.clients ?? []),
+    ],
+    scopes: ['openid', 'offline_access', 'read', 'write'],
+    claims: { openid: ['sub'] },
+    findAccount: (_ctx, id) => ({
+      accountId: id,
+      claims: async () => ({ sub: id, email: `${id}@idp.example` }),
+    }),
+    issueRefreshToken: async (_ctx, client, token) =>
+      client.grantTypeAllowed('refresh_token') && token.scopes.has('offline_access'),
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      deviceFlow: { enabled: true },
+      revocation: { enabled: true },
+      introspection: { enabled: true },
+      mTLS: {
+        enabled: true,
+        tlsClientAuth: true,
+        getCertificate: (ctx) => certificateOf(ctx),
+        certificateAuthorized: (ctx) => (ctx.socket as import('node:tls').TLSSocket).authorized,
+        certificateSubjectMatches: () => true,
+      },
+    },
+    clientAuthMethods: [
+      'client_secret_basic',
+      'client_secret_post',
+      'client_secret_jwt',
+      'private_key_jwt',
+      'tls_client_auth',
+      'none',
+    ],
+    interactions: { url: (_ctx, { uid }) => `/interaction/${uid}` },
+    // A client that asks again gets another, and what was used twice ends the grant.
+    rotateRefreshToken: true,
+    pkce: { required: () => true },
+    ttl: {
+      AccessToken: () => idp.lifetime,
+      ClientCredentials: () => idp.lifetime,
+      AuthorizationCode: 60,
+      DeviceCode: 60,
+      Grant: 86_400,
+      IdToken: 3_600,
+      Interaction: 600,
+      RefreshToken: 86_400,
+      Session: 86_400,
+    },
+    ...x.more,
+  })
+  for (const event of ['access_token', 'client_credentials', 'refresh_token'])
+    provider.on(`${event}.saved` as never, ((token: { jti: string }) => tokens.push(token.jti)) as never)
+  const callback = provider.callback()
+  handle = async (request, response) => {
+    const url = request.url ?? ''
+    if (url.startsWith('/interaction/')) return interact(provider, request, response)
+    if (request.method !== 'POST') {
+      if (!idp.instead(request, response, '')) callback(request, response)
+      return
+    }
+    const parts: Buffer[] = []
+    for await (const part of request) parts.push(part)
+    const body = Buffer.concat(parts).toString()
+    if (url === '/token') asked.push(Object.fromEntries(new URLSearchParams(body)))
+    // The provider takes what somebody else has read.
+    Object.assign(request, { body: Object.fromEntries(new URLSearchParams(body)) })
+    if (!idp.instead(request, response, body)) callback(request, response)
+  }
+  const idp: Idp = {
+    issuer,
+    ca: ca.cert,
+    provider,
+    asked,
+    tokens,
+    instead: () => false,
+    lifetime: 3_600,
+    browse: (url, how = {}) => browse(url, ca.cert, how),
+  }
+  return idp
+}
+
+function jwkOf(key: KeyObject) {
+  return key.export({ format: 'jwk' }) as Record<string, string>
+}
+
+function certificateOf(ctx: KoaContextWithOIDC): string | undefined {
+  const peer = (ctx.socket as import('node:tls').TLSSocket).getPeerCertificate()
+  if (!peer?.raw) return undefined
+  return `-----BEGIN CERTIFICATE-----\n${peer.raw.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`
+}
+
+/** The page where people sign in and consent: one button, or the other. */
+async function interact(
+  provider: Provider,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const details = await provider.interactionDetails(request, response)
+  if (request.method !== 'POST') {
+    response.setHeader('content-type', 'text/html')
+    response.end(
+      `<title>Sign in</title><form method="post"><input name="as" value="ada"><button id="yes">Sign in</button><button id="no" name="refuse" value="1">Refuse</button></form>`,
+    )
+    return
+  }
+  const parts: Buffer[] = []
+  for await (const part of request) parts.push(part)
+  const form = new URLSearchParams(Buffer.concat(parts).toString())
+  if (form.get('refuse')) {
+    await provider.interactionFinished(request, response, {
+      error: 'access_denied',
+      error_description: '<script>alert(1)</script> said no',
+    })
+    return
+  }
+  const accountId = form.get('as') ?? 'ada'
+  const { client_id: clientId, scope } = details.params as { client_id: string; scope: string }
+  const grant = new provider.Grant({ accountId, clientId })
+  grant.addOIDCScope(scope ?? '')
+  const grantId = await grant.save()
+  await provider.interactionFinished(request, response, { login: { accountId }, consent: { grantId } })
+}
+
+/** Follows redirects with cookies, and presses the button, until it is sent elsewhere. */
+async function browse(
+  from: string,
+  ca: string,
+  { as = 'ada', refuse = false, until = REDIRECT }: { as?: string; refuse?: boolean; until?: string },
+): Promise<string> {
+  const { request } = await import('node:https')
+  const agent = new Agent({ ca, keepAlive: false })
+  const cookies = new Map<string, string>()
+  let url = from
+  for (let i = 0; i < 12; i++) {
+    const { pathname } = new URL(url)
+    if (pathname === until) return url
+    const form = pathname.startsWith('/interaction/')
+      ? new URLSearchParams(refuse ? { as, refuse: '1' } : { as }).toString()
+      : undefined
+    const location = await new Promise<string | undefined>((resolve, reject) => {
+      const sending = request(url, { agent, method: form === undefined ? 'GET' : 'POST' }, (answer) => {
+        for (const line of answer.headers['set-cookie'] ?? []) {
+          const [pair = ''] = line.split(';')
+          const at = pair.indexOf('=')
+          cookies.set(pair.slice(0, at), pair.slice(at + 1))
+        }
+        answer.resume()
+        answer.on('end', () => resolve(answer.headers.location))
+      })
+      sending.on('error', reject)
+      sending.setHeader('cookie', [...cookies].map(([name, value]) => `${name}=${value}`).join('; '))
+      if (form !== undefined) sending.setHeader('content-type', 'application/x-www-form-urlencoded')
+      sending.end(form)
+    })
+    if (location === undefined) return url
+    url = new URL(location, url).href
+  }
+  throw new Error('it is sent from page to page')
+}
