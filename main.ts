@@ -1,18 +1,22 @@
 import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { serveConsole } from './admin/listener.ts'
+import type { ConsolePages } from './admin/pages.ts'
 import { methods } from './auth-methods/index.ts'
 import { StoreBroker } from './broker/broker.ts'
 import { ConnectionBudgets } from './broker/budgets.ts'
+import { Consents } from './broker/consents.ts'
 import { StoreDirectory } from './broker/directory.ts'
 import { Grants } from './broker/grants.ts'
 import { openAuthority } from './certs/authority.ts'
 import { followAuthority } from './certs/following.ts'
 import { type Clock, turnClock } from './core/clock.ts'
+import { destinationText } from './core/destination.ts'
 import type { Egress } from './core/egress.ts'
 import { LocumError } from './core/errors.ts'
 import type { Limits } from './core/limits.ts'
 import { checkOpenness, type ListenSpec, parseListenAddress, type TlsFiles } from './core/listen.ts'
+import { type Connection, SYSTEM } from './core/words.ts'
 import type { Bound } from './listeners/bind.ts'
 import { Limiter, NEWCOMERS } from './proxy/limiter.ts'
 import { ProxyListener } from './proxy/listener.ts'
@@ -135,7 +139,11 @@ export async function start(config: StartConfig): Promise<Running> {
     closers.push(() => upstreams.close())
     const { id: siteId, url: siteUrl } = await store.site()
     const grants = new Grants({ store, sealer, clock, callOut: callOutBy(upstreams), signingKeys: NO_KEYS })
-    const addresses = { url: siteUrl, gateway: '' }
+    /** Known when they are open. */
+    const addresses: { url: string | undefined; gateway: string | undefined } = {
+      url: siteUrl,
+      gateway: undefined,
+    }
     const connectUrl = (provider: string) => `${addresses.url}/connect/${provider}`
     const broker = new StoreBroker({ store, sealer, clock, directory, grants, connectUrl })
     closers.push(() => broker.close())
@@ -165,6 +173,18 @@ export async function start(config: StartConfig): Promise<Running> {
       onfault,
     }
     const { allowPlaintext } = listen
+    const everyMethod = config.methods ?? methods
+    const people: ConsolePages = {
+      siteId,
+      siteUrl,
+      using: { as: SYSTEM, store, clock, audit, random: (bytes) => randomBytes(bytes) },
+      consents: new Consents({ store, sealer, clock, methods: everyMethod, audit, grants }),
+      connectUrl,
+      wayFor: async (origin) => ({
+        gateway: addresses.gateway,
+        direct: directBases(await store.connections(SYSTEM), origin),
+      }),
+    }
     const pagesAt = (at: ListenSpec, which: 'console' | 'public') => ({
       at,
       pages: which,
@@ -188,6 +208,7 @@ export async function start(config: StartConfig): Promise<Running> {
       },
       prove: which === 'console' ? config.prove : undefined,
       siteUrl,
+      people,
     })
     const stands = <T extends Bound>(bound: T): T => {
       if (bound.tcp) listeners.push(bound.tcp)
@@ -206,6 +227,8 @@ export async function start(config: StartConfig): Promise<Running> {
     const gateway =
       listen.gateway &&
       stands(await proxy.open(listen.gateway, { which: 'listen.gateway', allowPlaintext, gatewayOnly: true }))
+    addresses.url ??= publicUrl ?? consoleUrl
+    addresses.gateway = [gateway?.url, bound.url].find((url) => url?.startsWith('http'))
     if (config.identity?.default !== undefined && !bound.local)
       log(`identity.default serves nobody at ${bound.url}: it needs a loopback address or a Unix socket`)
     if (config.durability === 'disk') audit.waitForDisk()
@@ -229,6 +252,18 @@ export async function start(config: StartConfig): Promise<Running> {
     await unwind()
     throw error
   }
+}
+
+/** Connections of a page that need no gateway, and where they are. */
+function directBases(connections: readonly Connection[], origin: string): Record<string, string> {
+  const direct = connections.filter(
+    ({ method, corsOrigins }) => method === 'none' && corsOrigins.includes(origin),
+  )
+  const bases = direct.flatMap(({ name, base, destinations: [only, ...others] }) => {
+    const text = base ?? (only && others.length === 0 && !only.wildcard ? destinationText(only) : undefined)
+    return text === undefined ? [] : [[name, text.replace(/\/+$/, '')] as const]
+  })
+  return Object.fromEntries(bases)
 }
 
 /** Never so many that no file is left for those who are known. */

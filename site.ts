@@ -1,14 +1,21 @@
 import { randomBytes } from 'node:crypto'
+import { lookup } from 'node:dns/promises'
 import { existsSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { methods } from './auth-methods/index.ts'
+import { Consents } from './broker/consents.ts'
+import { Grants } from './broker/grants.ts'
 import { type Authority, openAuthority } from './certs/authority.ts'
 import { type ExportFormat, type ExportOptions, exportAuthority } from './certs/export.ts'
 import { describeAuthority, rotate } from './certs/rotation.ts'
 import type { AuthMethods } from './core/auth-method.ts'
 import type { CaKeeper } from './core/ca.ts'
 import { type Clock, systemClock } from './core/clock.ts'
+import type { Consenting } from './core/consent.ts'
+import { callOutBy } from './proxy/upstreams/call-out.ts'
+import { Upstreams } from './proxy/upstreams/upstreams.ts'
+import { connectH1 } from './proxy/wire/h1/client.ts'
 import { type AuditRecord, auditEnds, auditFiles, parseRecord, readAudit } from './store/audit-read.ts'
 import type { AuditFault } from './store/audit-verify.ts'
 import { type OpenOptions, type OpenStore, openStore } from './store/open.ts'
@@ -36,6 +43,8 @@ export interface OpenSite extends OpenStore {
   exportCa(format: ExportFormat, options?: ExportOptions): Promise<Buffer>
   /** For the operations on the CA. */
   readonly ca: CaKeeper
+  /** People's consent at providers, for `work`; what it asks goes out as a server's own requests do. */
+  withConsents<T>(work: (consents: Consenting) => Promise<T>): Promise<T>
   /** The audit's records of all processes in time order. */
   readTrail(): AsyncGenerator<AuditRecord>
   /** Where each file of the audit ends now, in bytes. */
@@ -73,6 +82,11 @@ async function readWholeLines(path: string, from: number): Promise<{ bytes: numb
   }
 }
 
+const NO_KEYS = {
+  key: async () => {
+    throw new Error('none')
+  },
+}
 /** Throws what `openStore` throws. */
 export async function openSite({
   data,
@@ -100,6 +114,20 @@ export async function openSite({
     ca: {
       describe: (inside) => describeAuthority(inside, clock),
       rotate: (inside, signsFrom) => rotate(inside, sealer, clock, signsFrom),
+    },
+    async withConsents(work) {
+      const upstreams = new Upstreams({
+        connect: (socket) => connectH1(socket),
+        lookup: (name) => lookup(name, { all: true }),
+        ownListeners: () => [],
+      })
+      try {
+        const callOut = callOutBy(upstreams)
+        const grants = new Grants({ store, sealer, clock, callOut, signingKeys: NO_KEYS })
+        return await work(new Consents({ store, sealer, clock, methods, audit: opened.audit, grants }))
+      } finally {
+        await upstreams.close()
+      }
     },
     readTrail: () => readAudit(trail),
     trailEnds: () => auditEnds(trail),

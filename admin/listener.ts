@@ -1,31 +1,29 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { Server as TlsServer } from 'node:tls'
 import type { Clock } from '../core/clock.ts'
 import { parseAuthority } from '../core/destination.ts'
-import { asLocumError, CODES, type Code } from '../core/errors.ts'
+import { asLocumError, CODES, type Code, type LocumError, statusOf } from '../core/errors.ts'
 import type { ListenSpec } from '../core/listen.ts'
 import { type Bound, bind } from '../listeners/bind.ts'
 import { openTls } from '../listeners/tls.ts'
+import { type Answer, readAsked } from './asked.ts'
+import { html, page } from './html.ts'
+import { type ConsolePages, findPage, HEALTH, METHODS, type ProcessPages } from './pages.ts'
+import { readableBy } from './sessions.ts'
 
-/** Something that must hold before work is taken: rejects with why it does not. */
-export type Check = () => void | Promise<void>
-
-export interface ConsoleOptions {
+export interface ConsoleOptions extends ProcessPages {
   readonly at: ListenSpec
   readonly allowPlaintext?: boolean
   /** `public` serves only the pages that are open to people who are no administrators. */
   readonly pages?: 'console' | 'public'
   readonly clock: Clock
   readonly onfault: (error: unknown) => void
-  readonly checks: Readonly<Record<string, Check>>
-  /** The CA's certificate. */
-  readonly caPem: string
-  /** Answers `/healthz?challenge=…` with what only this process can (cli/servers.ts). */
-  readonly prove?: (challenge: string) => string
   /** The site's public URL: its host is one that requests may name. */
   readonly siteUrl?: string
+  /** Pages that people use. */
+  readonly people?: ConsolePages
 }
 
 export interface ConsoleListener extends Bound {
@@ -35,7 +33,7 @@ export interface ConsoleListener extends Bound {
 
 /** ms for a request's head. */
 const HEAD_TIMEOUT = 10_000
-/** ms for a whole request: none here has a body worth waiting for. */
+/** ms for a whole request: no body here is a large one. */
 const REQUEST_TIMEOUT = 15_000
 /** ms that an idle connection is kept. */
 const IDLE_TIMEOUT = 5_000
@@ -46,9 +44,6 @@ const BOUNDS = {
   headersTimeout: HEAD_TIMEOUT,
   requestTimeout: REQUEST_TIMEOUT,
 } as const
-/** ms that a check may take before it counts as failed. */
-const CHECK_TIMEOUT = 2_000
-
 const HEADERS = {
   'Cache-Control': 'no-store',
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
@@ -57,56 +52,8 @@ const HEADERS = {
   'X-Content-Type-Options': 'nosniff',
 } as const
 
-/** Asked by load balancers and container platforms, under whatever name they know. */
-const HEALTH = ['/healthz', '/readyz']
-
-const CHALLENGE = /\?challenge=([0-9a-f]{64})$/
-
-interface Answer {
-  readonly status: number
-  readonly type: string
-  readonly body: string
-  readonly headers?: Readonly<Record<string, string>>
-}
-
-/** What a path answers. One entry here is one page. */
-interface Page {
-  /** On the address for the public too. */
-  readonly isPublic: boolean
-  answer(options: ConsoleOptions, url: string): Answer | Promise<Answer>
-}
-
-const PAGES: ReadonlyMap<string, Page> = new Map<string, Page>([
-  [
-    '/healthz',
-    {
-      isPublic: true,
-      answer({ prove }, url) {
-        const challenge = CHALLENGE.exec(url)?.[1]
-        const proof = challenge === undefined ? undefined : prove?.(challenge)
-        const headers: Record<string, string> = proof === undefined ? {} : { 'Locum-Proof': proof }
-        return { status: 200, type: 'text/plain; charset=utf-8', body: 'ok\n', headers }
-      },
-    },
-  ],
-  ['/readyz', { isPublic: false, answer: ({ checks }) => readiness(checks) }],
-  [
-    '/ca.pem',
-    {
-      isPublic: false,
-      answer: ({ caPem }) => ({
-        status: 200,
-        type: 'application/x-pem-file',
-        body: caPem,
-        headers: { 'Content-Disposition': 'attachment; filename="locum-ca.pem"' },
-      }),
-    },
-  ],
-])
-
 /**
- * The console listener: `/healthz`, `/readyz`, `/ca.pem`; and that for the public, with those of its
- * pages that are. Refuses what came through a proxy, and a `Host` that is not its own (R21), so that no
+ * The console listener, with every page (pages.ts); and that for the public, with those that are. Refuses what came through a proxy, and a `Host` that is not its own (R21), so that no
  * name an attacker controls can be made to point here. With a CA of clients it lets in whoever shows a
  * certificate of it, and nobody else. Rejects with bad_request, and with the socket's own error where
  * the address is taken.
@@ -123,7 +70,6 @@ export async function serveConsole(options: ConsoleOptions): Promise<ConsoleList
     const answered = new Promise<void>((resolve) => response.once('close', resolve))
     answering.add(answered)
     void answered.then(() => answering.delete(answered))
-    request.resume()
     void answer(request, options, names).then((given) => send(request, response, given))
   }
   const server = tls ? createTlsServer({ ...tls.options, ...BOUNDS }, handle) : createServer(BOUNDS, handle)
@@ -153,11 +99,32 @@ async function answer(
   options: ConsoleOptions,
   names: ReadonlySet<string>,
 ): Promise<Answer> {
-  const refused = refuse(request, names)
-  if (refused) return refused
-  const page = PAGES.get(pathOf(request))
-  if (page && (page.isPublic || options.pages !== 'public')) return page.answer(options, request.url ?? '')
-  return problem(404, 'Not found', 'There is nothing at this address.')
+  try {
+    const refused = refuse(request, names)
+    if (refused) return refused
+    const found = findPage(pathOf(request))
+    if (!found || (!found.page.isPublic && options.pages === 'public'))
+      return problem(404, 'Not found', 'There is nothing at this address.')
+    const { page, name } = found
+    const handle = page[request.method === 'HEAD' ? 'GET' : (request.method as 'GET')]
+    if (!handle) {
+      const allow = METHODS.filter((one) => page[one]).join(', ')
+      return {
+        ...problem(405, 'Method not allowed', `Only ${allow} is understood here.`),
+        headers: { Allow: allow },
+      }
+    }
+    const asked = await readAsked(request, name)
+    try {
+      return await handle(options, asked)
+    } catch (thrown) {
+      return refusalOf(asLocumError(thrown), page.forPeople ?? false, options.onfault, asked.origin)
+    }
+  } catch (thrown) {
+    return refusalOf(asLocumError(thrown), false, options.onfault)
+  } finally {
+    request.resume()
+  }
 }
 
 function pathOf(request: IncomingMessage): string {
@@ -176,12 +143,6 @@ function refuse(request: IncomingMessage, names: ReadonlySet<string>): Answer | 
   if (!HEALTH.includes(pathOf(request)) && !isOwnName(request.headers.host ?? '', names)) {
     return refusal('authority_mismatch', 'This is not a name of the console.')
   }
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    return {
-      ...problem(405, 'Method not allowed', 'Only GET and HEAD are understood here.'),
-      headers: { Allow: 'GET, HEAD' },
-    }
-  }
   return undefined
 }
 
@@ -191,39 +152,32 @@ function isOwnName(host: string, names: ReadonlySet<string>): boolean {
   return named !== undefined && (names.has(named) || named === '[::1]' || /^127(?:\.\d+){3}$/.test(named))
 }
 
-/** 200 where every check holds; 503 and which does not. */
-async function readiness(checks: Readonly<Record<string, Check>>): Promise<Answer> {
-  const results = await Promise.all(
-    Object.entries(checks).map(async ([name, check]) => [name, await outcome(check)] as const),
-  )
-  const ready = results.every(([, result]) => result === 'ok')
-  const body = { status: ready ? 'ready' : 'not ready', checks: Object.fromEntries(results) }
-  return { status: ready ? 200 : 503, type: 'application/json', body: `${JSON.stringify(body)}\n` }
-}
-
-/** `ok`, `timeout`, or the code of what the check threw. */
-async function outcome(check: Check): Promise<string> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<string>((resolve) => {
-    timer = setTimeout(resolve, CHECK_TIMEOUT, 'timeout')
-  })
-  const checked = (async () => check())().then(
-    () => 'ok',
-    (error: unknown) => asLocumError(error).code,
-  )
-  const result = await Promise.race([checked, late])
-  clearTimeout(timer)
-  return result
-}
-
 function refusal(code: Code, detail: string): Answer {
   const { status, title } = CODES[code]
   return problem(status, title, detail, code)
 }
 
-function problem(status: number, title: string, detail: string, code?: Code): Answer {
-  const body = JSON.stringify({ type: 'about:blank', title, status, code, detail })
+function problem(status: number, title: string, detail: string, code?: Code, more: object = {}): Answer {
+  const body = JSON.stringify({ type: 'about:blank', title, status, code, detail, ...more })
   return { status, type: 'application/problem+json', body: `${body}\n` }
+}
+
+/** What a page could not do: as a page, where people look at it. */
+function refusalOf(
+  error: LocumError,
+  forPeople: boolean,
+  onfault: (error: unknown) => void,
+  origin?: string,
+): Answer {
+  const { code, detail, hint, authorizeUrl } = error
+  if (code === 'internal') onfault(error.cause ?? error)
+  const { title } = CODES[code]
+  const status = statusOf(code, 'gateway')
+  if (forPeople) {
+    const lines = html`<p class="problem" role="alert">${detail}</p>${hint === undefined ? undefined : html`<p>${hint}</p>`}<p class="note">${code}</p>`
+    return page(title, lines, { status })
+  }
+  return { ...problem(status, title, detail, code, { hint, authorizeUrl }), headers: readableBy(origin) }
 }
 
 function send(
@@ -235,7 +189,7 @@ function send(
     ...HEADERS,
     'Content-Type': type,
     'Content-Length': Buffer.byteLength(body),
-    ...headers,
+    ...(headers as OutgoingHttpHeaders),
   })
   response.end(request.method === 'HEAD' ? undefined : body)
 }

@@ -111,9 +111,9 @@ export class Consents implements Consenting {
    * Takes the answer with which a browser came back, once. Throws bad_request where it is none to a question of this
    * session, refresh_failed where the provider refused.
    */
-  async complete(x: { state: string; session: string; answer: URL }): Promise<ConsentDone> {
+  async complete(x: { state: string; sessions: readonly string[]; answer: URL }): Promise<ConsentDone> {
     const flow = (await this.#take(x.state, 'flow')) as unknown as Flow
-    if (flow.session !== x.session) throw unasked()
+    if (!x.sessions.includes(flow.session)) throw unasked()
     const { provider, rules, open } = await this.#find(flow.provider)
     const { redirectUri, keep, opener } = flow
     const request = {
@@ -261,7 +261,7 @@ export class Consents implements Consenting {
     const { store, clock, sealer, methods, grants } = this.#x
     const { scope } = request
     const owner = ownerOf(scope)
-    const audience = new Set(provider.calls.map((origin) => `calls: ${origin}`))
+    const audience = new Set<string>()
     for (const connection of await this.#connections(provider)) {
       const method = methods.get(connection.method)
       if (!method) continue
@@ -274,7 +274,7 @@ export class Consents implements Consenting {
       id: current?.id ?? newCredentialId(randomBytes),
       version: (current?.version ?? 0) + 1,
       owner,
-      audience: [...audience],
+      audience: destinationsFirst([...audience]),
     }
     const granted = grantedScope(grant)
     const credential: Credential = {
@@ -313,6 +313,12 @@ function grantedScope({ values }: Grant): Json {
   const { token } = values
   const said = typeof token === 'object' && token !== null ? (token as JsonObject).scope : undefined
   return typeof said === 'string' ? said : ''
+}
+
+/** As every audience is: destinations, then the rest. */
+function destinationsFirst(texts: readonly string[]): string[] {
+  const isDestination = (text: string) => /^https?:\/\//.test(text)
+  return [...texts.filter(isDestination), ...texts.filter((text) => !isDestination(text))]
 }
 
 function shown(name: string): string {

@@ -5,9 +5,17 @@ import type { Clock } from '../core/clock.ts'
 import { type Destination, destinationText } from '../core/destination.ts'
 import type { Directory, Named } from '../core/directory.ts'
 import { LocumError } from '../core/errors.ts'
+import { CONSOLE_KEY } from '../core/proxy-key.ts'
 import { compileRoute, namesHost, type Route, reaches } from '../core/route.ts'
 import type { Store } from '../core/store.ts'
-import { type Caller, type Change, type Principal, type PrincipalRecord, SYSTEM } from '../core/words.ts'
+import {
+  type Caller,
+  type Change,
+  type KeyBounds,
+  type Principal,
+  type PrincipalRecord,
+  SYSTEM,
+} from '../core/words.ts'
 import { Feed } from './feed.ts'
 
 /** How long what is known serves while the store does not answer, ms. */
@@ -93,8 +101,12 @@ export class StoreDirectory implements Directory {
     const since = this.#callersSince
     const holder = await this.#store.keyHolder(SYSTEM, keyHash)
     const caller =
-      holder && !holder.principal.disabled
-        ? callerOf(holder.principal, 'key', { keyHash, expiresAt: holder.key.expiresAt })
+      holder && !holder.principal.disabled && holder.key.managedBy !== CONSOLE_KEY
+        ? callerOf(holder.principal, 'key', {
+            keyHash,
+            expiresAt: holder.key.expiresAt,
+            only: holder.key.only,
+          })
         : null
     this.#remember(this.#callers, keyHash, caller, since)
     return caller
@@ -185,14 +197,16 @@ export class StoreDirectory implements Directory {
 function callerOf(
   record: PrincipalRecord,
   via: Principal['via'],
-  key: { keyHash?: string; expiresAt?: number },
+  key: { keyHash?: string; expiresAt?: number; only?: KeyBounds },
 ): Caller {
   const { id, kind, profile, email, projects, admin, mayActFor, limits } = record
   return {
-    principal: { id, kind, profile, email, projects, admin, via, limits },
-    // Nobody reaches a user's credential without showing who they are, and no administrator does (R28).
-    mayActFor: via === 'default' || admin ? undefined : mayActFor,
+    principal: { id, kind, profile, email, projects, admin, via: key.only ? 'session' : via, limits },
+    // Nobody reaches a user's credential without showing who they are, and no administrator does (R28); a page
+    // calls for nobody but the one who uses it.
+    mayActFor: via === 'default' || admin || key.only ? undefined : mayActFor,
     keyHash: key.keyHash,
+    only: key.only,
     expiresAt: key.expiresAt,
     sessionId: createHash('sha256')
       .update(`session\n${id}\n${key.keyHash ?? via}`)

@@ -50,6 +50,11 @@ export const VERBS: readonly Verb[] = [
     load: async (terminal) => (await import('./provider.ts')).providerCommand(terminal),
   },
   {
+    name: 'connect',
+    summary: 'Consent at a provider, from a terminal: by a code, or a link to open',
+    load: async (terminal) => (await import('./connect.ts')).connectCommand(terminal),
+  },
+  {
     name: 'credential',
     summary: 'The secrets, sealed, and whom they serve',
     load: async (terminal) => (await import('./credential.ts')).credentialCommand(terminal),

@@ -47,7 +47,7 @@ export interface Consenting {
    * Takes the answer with which a browser came back, once. Throws bad_request where it is none to a question of this
    * session, refresh_failed where the provider refused.
    */
-  complete(x: { state: string; session: string; answer: URL }): Promise<ConsentDone>
+  complete(x: { state: string; sessions: readonly string[]; answer: URL }): Promise<ConsentDone>
   /** For a link that can be handed to somebody; good for ten minutes, once. */
   ticket(x: ConsentRequest): Promise<string>
   /** Throws bad_request. */

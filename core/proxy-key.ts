@@ -48,3 +48,10 @@ export function holdsProxyKey(text: string): boolean {
 export function proxyKeyHash(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
+
+/**
+ * What manages keys that Locum makes by itself: for a console session in a cookie, which calls nothing, and for pages. No
+ * file has such a name: theirs have no colon.
+ */
+export const CONSOLE_KEY = 'locum:console'
+export const PAGE_KEY = 'locum:page'

@@ -47,6 +47,14 @@ export interface ProxyKeyRecord {
   readonly createdAt: number
   readonly expiresAt?: number
   readonly managedBy?: string
+  readonly only?: KeyBounds
+}
+
+/** What a key serves for, where that is not everything: one page's origin, at the gateway, and some connections. */
+export interface KeyBounds {
+  readonly origin: string
+  /** Names; all unless told. */
+  readonly connections?: readonly string[]
 }
 
 /** A client certificate that was shown with a connection, as far as it says who calls. Times are Unix ms. */
@@ -68,6 +76,8 @@ export interface Caller {
   readonly mayActFor?: readonly string[]
   /** Who really calls, where it does so for `principal`. Key and certificate are its own. */
   readonly actor?: Principal
+  /** What the key serves for, where that is not everything. */
+  readonly only?: KeyBounds
   /** The JWT by which they came, if they did. */
   readonly token?: Secret<string>
   /** Unix ms. */

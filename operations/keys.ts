@@ -30,7 +30,7 @@ export async function endKeys(
   const now = clock.now()
   let ended = 0
   for (const { hash, managedBy, expiresAt } of await store.keys(as, id)) {
-    if (managedBy === undefined || managedBy === LENT) await store.removeKeys(as, id, hash)
+    if (managedBy === undefined || managedBy.startsWith('locum:')) await store.removeKeys(as, id, hash)
     else if (expiresAt === undefined || expiresAt > now) await store.setKeyEnd(as, id, hash, now)
     else continue
     ended++

@@ -78,6 +78,8 @@ function callerOfKey(
   const judge = (caller: Caller | null): Caller => {
     if (!caller || !inForce(caller, clock.now()) || (id !== undefined && caller.principal.id !== id))
       throw unauthenticated(entrance)
+    // A page's key is good for nothing where no browser says which page calls.
+    if (caller.only && entrance !== 'gateway') throw unauthenticated(entrance)
     // One that does not hold names nobody: it agrees with no key.
     if (certificate !== undefined && certificate.id !== caller.principal.id) throw unauthenticated(entrance)
     return caller
@@ -153,6 +155,21 @@ function unauthenticated(entrance: Entrance): LocumError {
         ? 'Send `Locum-Authorization: Bearer lcm_…`.'
         : 'Give the proxy URL your id and key: http://ID:lcm_…@HOST:PORT',
   })
+}
+
+/** Throws not_allowed where a page's key comes from another page, or is for other connections. */
+export function checkBounds({ only }: Caller, origin: string | undefined, connection: string): void {
+  if (!only) return
+  if (origin !== only.origin) {
+    throw new LocumError('not_allowed', 'This key was given to a page of another origin.', {
+      hint: 'Each page signs in by itself.',
+    })
+  }
+  if (only.connections && !only.connections.includes(connection)) {
+    throw new LocumError('not_allowed', `This key is not for the connection \`${connection}\`.`, {
+      hint: 'Name it among the `connections` of the session.',
+    })
+  }
 }
 
 /** Whose connection it is from now on: it is counted with theirs, and ends with their right to it. Throws overloaded. */

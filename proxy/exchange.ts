@@ -6,7 +6,7 @@ import type { Base, Candidate } from '../core/target.ts'
 import type { Caller } from '../core/words.ts'
 import { servedAs } from './acting.ts'
 import { Answering } from './answer/answering.ts'
-import { identify, recognize } from './caller.ts'
+import { checkBounds, identify, recognize } from './caller.ts'
 import { corsFields, rewriteResponse } from './gateway.ts'
 import { both } from './limiter.ts'
 import type { Living } from './live.ts'
@@ -101,6 +101,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       this.#room.directory.checkFresh()
       if (actorOf(caller)) this.#leave = both(this.#leave, this.#room.limiter.enter(caller.principal))
       const found = findRoute(this.#room.directory, caller, this.#x, this.#entrance)
+      checkBounds(caller, this.#origin, found.route.connection.name)
       this.#found = found
       this.#candidate = found.candidate
       this.#base = found.base

@@ -1,7 +1,7 @@
 import { LocumError } from '../core/errors.ts'
 import type { Limits } from '../core/limits.ts'
 import type { Store } from '../core/store.ts'
-import type { PrincipalRecord, ProxyKeyRecord } from '../core/words.ts'
+import type { KeyBounds, PrincipalRecord, ProxyKeyRecord } from '../core/words.ts'
 import { announce } from './changes.ts'
 import { column, flag, member, parse } from './rows.ts'
 import { demandAdmin, type Session } from './session.ts'
@@ -96,6 +96,7 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
           created_at: key.createdAt,
           expires_at: column(key.expiresAt),
           managed_by: column(key.managedBy),
+          only: key.only === undefined ? null : JSON.stringify(key.only),
         })
         const added = await db
           .insertInto('proxy_keys')
@@ -174,5 +175,6 @@ function parseKey(row: ProxyKeyRow): ProxyKeyRecord {
     createdAt: row.created_at,
     ...member('expiresAt', row.expires_at),
     ...member('managedBy', row.managed_by),
+    ...(row.only === null ? {} : { only: parse<KeyBounds>(row.only) }),
   }
 }

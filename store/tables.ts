@@ -61,6 +61,8 @@ export interface ProxyKeyRow {
   created_at: number
   expires_at: number | null
   managed_by: string | null
+  /** What it serves for, where that is not everything. */
+  only: string | null
   stamp: string
 }
 

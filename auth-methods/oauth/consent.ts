@@ -1,6 +1,6 @@
 import type { ConsentRules, MethodIO, OpenProvider } from '../../core/auth-method.ts'
 import { LocumError } from '../../core/errors.ts'
-import type { JsonObject } from '../../core/secret.ts'
+import type { Json, JsonObject } from '../../core/secret.ts'
 import { openClient } from './client.ts'
 import { type OAuthProvider, readOAuthProvider, text } from './provider.ts'
 import { refusalOf } from './refusals.ts'
@@ -35,16 +35,24 @@ export const consent: ConsentRules = {
       state,
       ...scopeParameter(rules, scopes),
     }
+    const openid = parameters.scope?.split(' ').includes('openid') ?? false
     if (rules.grant === 'implicit') {
-      const url = library.buildAuthorizationUrl(configuration, { ...parameters, response_type: 'token' })
-      return { url: url.href, keep: {} }
+      // OpenID knows no bare token (OpenID Connect Core §3.2.2.1).
+      const keep: Record<string, string> = openid ? { nonce: library.randomNonce() } : {}
+      const kind = openid ? 'id_token token' : 'token'
+      const url = library.buildAuthorizationUrl(configuration, {
+        ...parameters,
+        ...keep,
+        response_type: kind,
+      })
+      return { url: url.href, keep }
     }
     // An OAuth server has it sent whether or not it knows it (RFC 7636, RFC 9700 §2.1.1).
     const verifier = library.randomPKCECodeVerifier()
     const keep: Record<string, string> = { verifier }
     const challenge = await library.calculatePKCECodeChallenge(verifier)
     Object.assign(parameters, { code_challenge: challenge, code_challenge_method: 'S256' })
-    if (rules.issuer !== undefined && parameters.scope?.split(' ').includes('openid')) {
+    if (rules.issuer !== undefined && openid) {
       keep.nonce = library.randomNonce()
       parameters.nonce = keep.nonce
     }
@@ -53,7 +61,7 @@ export const consent: ConsentRules = {
 
   async complete({ provider, redirectUri, state, keep, answer }, io) {
     if (readOAuthProvider(provider.config).grant === 'implicit')
-      return fromFragment(provider, state, answer, io)
+      return fromFragment(provider, { state, nonce: keep.nonce }, answer, io)
     const client = await openClient(provider, io)
     const here = new URL(redirectUri)
     here.search = answer.search
@@ -142,7 +150,12 @@ function scopeParameter(
 }
 
 /** What an implicit grant puts behind the `#` (RFC 6749 §4.2.2). Throws bad_request, refresh_failed. */
-function fromFragment(provider: OpenProvider, state: string, answer: URL, io: MethodIO) {
+function fromFragment(
+  provider: OpenProvider,
+  { state, nonce }: { state: string; nonce: Json | undefined },
+  answer: URL,
+  io: MethodIO,
+) {
   const parameters = new URLSearchParams(answer.hash.slice(1))
   if (parameters.get('state') !== state)
     throw new LocumError('bad_request', 'The answer is not one to this question.', { hint: AGAIN })
@@ -151,8 +164,21 @@ function fromFragment(provider: OpenProvider, state: string, answer: URL, io: Me
     const said = { error, error_description: parameters.get('error_description') }
     throw refusalOf(said, { name: provider.name, secrets: [state], consented: false, hint: AGAIN })
   }
+  if (nonce !== undefined && nonceOf(parameters.get('id_token')) !== nonce)
+    throw new LocumError('bad_request', 'The ID token is not one to this question.', { hint: AGAIN })
   const given: JsonObject = Object.fromEntries([...parameters].filter(([name]) => name !== 'state'))
   return grantOf(given, undefined, io.now())
+}
+
+/** The nonce of an ID token that nobody takes for a proof of who somebody is. */
+function nonceOf(token: string | null): unknown {
+  try {
+    const claims = Buffer.from(token?.split('.')[1] ?? '', 'base64url').toString('utf8')
+    return (JSON.parse(claims) as { nonce?: unknown }).nonce
+  } catch {
+    // Without the parser's error: it would show a piece of the token.
+    return undefined
+  }
 }
 
 /** A page that people are sent to. */

@@ -2,8 +2,8 @@ import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /**
- * Credentials that are bound to a provider, for every connection of it; whose a grant is; and what waits for
- * somebody to come back. `bindings` is made anew, since it no longer refers to connections alone.
+ * Credentials that are bound to a provider, for every connection of it; whose a grant is; what waits for somebody to
+ * come back; and keys that do not serve for everything. `bindings` is made anew, since it no longer refers to connections alone.
  */
 export const providers: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
@@ -26,6 +26,7 @@ export const providers: Migration = {
     await schema.dropTable('bindings').execute()
     await schema.alterTable('bindings_next').renameTo('bindings').execute()
     await schema.createIndex('bindings_credential').on('bindings').column('credential').execute()
+    await schema.alterTable('proxy_keys').addColumn('only', 'text').execute()
     await schema.alterTable('grants').addColumn('credential', 'text').execute()
     await schema.createIndex('grants_credential').on('grants').column('credential').execute()
     await schema

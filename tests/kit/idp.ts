@@ -4,6 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Agent, createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { type ClientMetadata, type Configuration, type KoaContextWithOIDC, Provider } from 'oidc-provider'
+// @ts-expect-error: it has no types, and the provider warns of it where it takes it by itself
+import { createMemoryAdapter } from 'oidc-provider/lib/adapters/memory_adapter.js'
 import type { Teardown } from './site.ts'
 import { upstreamCa, upstreamLeaf } from './upstream.ts'
 
@@ -19,7 +21,9 @@ export interface Idp {
   /** Every token that it has given, of whatever kind, in order. */
   readonly tokens: readonly string[]
   /** What answers in place of the provider, where it returns true. */
-  instead: (request: IncomingMessage, response: ServerResponse, body: string) => boolean
+  instead: (request: IncomingMessage, response: ServerResponse) => boolean
+  /** Lets the clients that people use send them back to that console. */
+  sendBackTo(origin: string): void
   /** Seconds that access tokens live. */
   lifetime: number
   /** Somebody's browser: goes where it is sent, signs in, consents, and says where it ends up. */
@@ -28,7 +32,7 @@ export interface Idp {
 
 const REDIRECT = '/oauth/callback'
 
-/** `redirects`: origins of Locum's console. `clients`: others beside the usual ones. */
+/** `clients`: others beside the usual ones. */
 export async function startIdp(
   t: Teardown,
   x: {
@@ -54,7 +58,7 @@ export async function startIdp(
   })
   const issuer = `https://localhost:${(server.address() as AddressInfo).port}`
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const redirect_uris = (x.redirects ?? ['https://locum.example']).map((origin) => origin + REDIRECT)
+  const redirect_uris = ['https://locum.example'].map((origin) => origin + REDIRECT)
   const code = {
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code' as const],
@@ -63,6 +67,7 @@ export async function startIdp(
   const alone = { redirect_uris: [], response_types: [] }
   const secret = { client_secret: CLIENT_SECRET }
   const provider = new Provider(issuer, {
+    adapter: createMemoryAdapter(0),
     jwks: { keys: [{ ...jwkOf(privateKey), kid: 'one', use: 'sig', alg: 'RS256' }] },
     cookies: { keys: ['a key of the tests'] },
     clients: [
@@ -131,6 +136,7 @@ export async function startIdp(
     interactions: { url: (_ctx, { uid }) => `/interaction/${uid}` },
     // A client that asks again gets another, and what was used twice ends the grant.
     rotateRefreshToken: true,
+    responseTypes: ['code', 'id_token', 'id_token token'],
     pkce: { required: () => true },
     ttl: {
       AccessToken: () => idp.lifetime,
@@ -147,23 +153,26 @@ export async function startIdp(
   })
   for (const event of ['access_token', 'client_credentials', 'refresh_token'])
     provider.on(`${event}.saved` as never, ((token: { jti: string }) => tokens.push(token.jti)) as never)
+  provider.use(async (ctx, next) => {
+    await next()
+    const { body } = (ctx.oidc ?? {}) as { body?: Record<string, string> }
+    if (ctx.path === '/token' && body) asked.push({ ...body })
+  })
   const callback = provider.callback()
   handle = async (request, response) => {
     const url = request.url ?? ''
     if (url.startsWith('/interaction/')) return interact(provider, request, response)
-    if (request.method !== 'POST') {
-      if (!idp.instead(request, response, '')) callback(request, response)
-      return
-    }
-    const parts: Buffer[] = []
-    for await (const part of request) parts.push(part)
-    const body = Buffer.concat(parts).toString()
-    if (url === '/token') asked.push(Object.fromEntries(new URLSearchParams(body)))
-    // The provider takes what somebody else has read.
-    Object.assign(request, { body: Object.fromEntries(new URLSearchParams(body)) })
-    if (!idp.instead(request, response, body)) callback(request, response)
+    if (!idp.instead(request, response)) callback(request, response)
   }
+  const homes = new Set<string>()
+  Object.assign(provider.Client.prototype, {
+    redirectUriAllowed: (value: string) =>
+      homes.has(new URL(value).origin) && new URL(value).pathname === REDIRECT,
+  })
   const idp: Idp = {
+    sendBackTo(origin) {
+      homes.add(origin)
+    },
     issuer,
     ca: ca.cert,
     provider,
