@@ -10,6 +10,7 @@ import { StoreDirectory } from './broker/directory.ts'
 import { Grants } from './broker/grants.ts'
 import { openAuthority } from './certs/authority.ts'
 import { followAuthority } from './certs/following.ts'
+import { openSigningKeys } from './certs/signing.ts'
 import { type Clock, turnClock } from './core/clock.ts'
 import { destinationText } from './core/destination.ts'
 import type { Egress } from './core/egress.ts'
@@ -138,7 +139,8 @@ export async function start(config: StartConfig): Promise<Running> {
     })
     closers.push(() => upstreams.close())
     const { id: siteId, url: siteUrl } = await store.site()
-    const grants = new Grants({ store, sealer, clock, callOut: callOutBy(upstreams), signingKeys: NO_KEYS })
+    const signingKeys = openSigningKeys(store, sealer, clock)
+    const grants = new Grants({ store, sealer, clock, callOut: callOutBy(upstreams), signingKeys })
     /** Known when they are open. */
     const addresses: { url: string | undefined; gateway: string | undefined } = {
       url: siteUrl,
@@ -273,11 +275,6 @@ function newcomersOf({ callers }: StartConfig): number {
   return Math.min(callers?.newcomers ?? NEWCOMERS, files > 0 ? files >> 1 : NEWCOMERS)
 }
 
-const NO_KEYS = {
-  key: async () => {
-    throw new LocumError('bad_request', 'none')
-  },
-}
 /** Sealed and opened to see that the keys are there; it is kept nowhere. */
 const PROBE = { table: 'probe', row: 'ready', field: 'value', version: 1, owner: 'site', audience: [] }
 

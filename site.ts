@@ -9,10 +9,12 @@ import { Grants } from './broker/grants.ts'
 import { type Authority, openAuthority } from './certs/authority.ts'
 import { type ExportFormat, type ExportOptions, exportAuthority } from './certs/export.ts'
 import { describeAuthority, rotate } from './certs/rotation.ts'
+import { openSigningKeys, signingKeeper } from './certs/signing.ts'
 import type { AuthMethods } from './core/auth-method.ts'
 import type { CaKeeper } from './core/ca.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import type { Consenting } from './core/consent.ts'
+import type { SigningKeeper } from './core/signing-keys.ts'
 import { callOutBy } from './proxy/upstreams/call-out.ts'
 import { Upstreams } from './proxy/upstreams/upstreams.ts'
 import { connectH1 } from './proxy/wire/h1/client.ts'
@@ -41,6 +43,8 @@ export interface OpenSite extends OpenStore {
   authority(): Promise<Authority>
   /** The CA's certificates. Throws bad_request where the format does not take what was chosen. */
   exportCa(format: ExportFormat, options?: ExportOptions): Promise<Buffer>
+  /** For the operations on signing certificates. */
+  readonly signing: SigningKeeper
   /** For the operations on the CA. */
   readonly ca: CaKeeper
   /** People's consent at providers, for `work`; what it asks goes out as a server's own requests do. */
@@ -82,11 +86,6 @@ async function readWholeLines(path: string, from: number): Promise<{ bytes: numb
   }
 }
 
-const NO_KEYS = {
-  key: async () => {
-    throw new Error('none')
-  },
-}
 /** Throws what `openStore` throws. */
 export async function openSite({
   data,
@@ -111,6 +110,7 @@ export async function openSite({
       authority.close()
       return exportAuthority(authority, format, options)
     },
+    signing: signingKeeper(sealer, clock),
     ca: {
       describe: (inside) => describeAuthority(inside, clock),
       rotate: (inside, signsFrom) => rotate(inside, sealer, clock, signsFrom),
@@ -123,7 +123,8 @@ export async function openSite({
       })
       try {
         const callOut = callOutBy(upstreams)
-        const grants = new Grants({ store, sealer, clock, callOut, signingKeys: NO_KEYS })
+        const signingKeys = openSigningKeys(store, sealer, clock)
+        const grants = new Grants({ store, sealer, clock, callOut, signingKeys })
         return await work(new Consents({ store, sealer, clock, methods, audit: opened.audit, grants }))
       } finally {
         await upstreams.close()
@@ -150,4 +151,5 @@ export async function openSite({
 
 export type { ExportFormat, ExportWhich } from './certs/export.ts'
 export { truststore } from './certs/pkcs12.ts'
+export { keySet, publicKeyPem } from './certs/signing.ts'
 export { type AuditRecord, methods }

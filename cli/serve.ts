@@ -92,6 +92,8 @@ async function serve(
     const started = { proxy, console: consoleUrl, gateway, public: publicUrl, data: session.site.data }
     if (options.json) terminal.write(json({ ...started, ...given }))
     else terminal.write(welcome(running, session.site.data, given, connections))
+    // The default one is made where there is none.
+    await session.site.signing.list(session.site.store)
     await stopped
     log(`stopping; running requests have ${options.grace} s to end`)
   } finally {

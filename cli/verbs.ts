@@ -75,6 +75,11 @@ export const VERBS: readonly Verb[] = [
     load: async (terminal) => (await import('./audit.ts')).auditCommand(terminal),
   },
   {
+    name: 'cert',
+    summary: 'The certificates that sign JWTs',
+    load: async (terminal) => (await import('./cert.ts')).certCommand(terminal),
+  },
+  {
     name: 'ca',
     summary: 'The certificate authority that clients trust',
     load: async (terminal) => (await import('./ca.ts')).caCommand(terminal),

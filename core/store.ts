@@ -120,6 +120,8 @@ export interface Store {
 
   /** Named, sealed things of the site itself: the CA, the audit's signing key. */
   vaultItem(as: Principal, name: string): Promise<VaultItem | undefined>
+  /** Those that begin so, in order. */
+  vaultNames(as: Principal, prefix: string): Promise<readonly string[]>
   /** Adds it (version 1) where it is missing; returns what is there afterwards, so that two processes agree. */
   addVaultItem(as: Principal, name: string, item: Omit<VaultItem, 'version'>): Promise<VaultItem>
   /** Puts the next version in place of `version`. Throws bad_request where that is not the one that is there. */

@@ -10,6 +10,7 @@ type SiteMethods =
   | 'site'
   | 'setSite'
   | 'vaultItem'
+  | 'vaultNames'
   | 'addVaultItem'
   | 'replaceVaultItem'
   | 'removeVaultItem'
@@ -49,6 +50,12 @@ export function siteRows(session: Session): Pick<Store, SiteMethods> {
       demandAdmin(as)
       const row = await vaultRow(session.db, name)
       return row && parseVaultItem(stamps.check('certificates', name, row))
+    },
+
+    async vaultNames(as, prefix) {
+      demandAdmin(as)
+      const rows = await session.db.selectFrom('certificates').select('name').orderBy('name').execute()
+      return rows.map(({ name }) => name).filter((name) => name.startsWith(prefix))
     },
 
     addVaultItem: (as, name, item) =>

@@ -1,5 +1,6 @@
 import { LocumError } from '../../core/errors.ts'
 import type { Json } from '../../core/secret.ts'
+import { SHORTEST_SECRET } from '../../core/secret-forms.ts'
 
 /** Errors of RFC 6749 §5.2 and RFC 8628 §3.5, and what to do about them. */
 const HINTS: Readonly<Record<string, string>> = {
@@ -83,7 +84,8 @@ function ownError(thrown: unknown): LocumError | undefined {
 function described(description: unknown, secrets: readonly Json[]): string {
   if (typeof description !== 'string') return ''
   let words = description.replaceAll(/[^\x20-\x7e]/g, ' ').slice(0, 400)
-  for (const secret of secrets)
-    if (typeof secret === 'string' && secret.length >= 4) words = words.replaceAll(secret, '***')
+  // The longest first: a shorter one may be a piece of it.
+  const sent = secrets.filter((one) => typeof one === 'string').sort((x, y) => y.length - x.length)
+  for (const secret of sent) if (secret.length >= SHORTEST_SECRET) words = words.replaceAll(secret, '***')
   return ` (${words.slice(0, 200).trim().replace(/\.$/, '')})`
 }

@@ -1,6 +1,9 @@
+import type { ServerResponse } from 'node:http'
+import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
+import { keySet, signingKeeper } from '../../certs/signing.ts'
 import type { JsonObject } from '../../core/secret.ts'
-import { CLIENT_SECRET, type Idp, startIdp } from '../kit/idp.ts'
+import { CLIENT_SECRET, type Idp, PASSWORD, startIdp } from '../kit/idp.ts'
 import { makePerson } from '../kit/person.ts'
 import { askBy, ENTRANCES } from '../kit/raw.ts'
 import { startSite } from '../kit/site.ts'
@@ -127,7 +130,8 @@ t.test('a token that expires is renewed by its refresh token, behind requests, i
   await lab.person.signIn('ada')
   await lab.person.connect('idp', lab.idp)
   lab.idp.lifetime = 60
-  const first = (await lab.call(), bearers(lab.upstream).at(-1))
+  await lab.call()
+  const first = bearers(lab.upstream).at(-1)
   t.equal(lab.idp.asked.length, 1)
   await lab.later(3_570_000)
   await lab.call()
@@ -144,3 +148,168 @@ t.test('a token that expires is renewed by its refresh token, behind requests, i
   t.not(lab.idp.asked.at(-1)?.refresh_token, second, 'with the refresh token that was given last')
   t.notMatch(await lab.call('ada', ['X-Api-Key: <<$Auth.Token.refresh_token>>']), { status: 200 })
 })
+
+t.test('a user name and a password, entered as a credential, are sent to the provider alone', async (t) => {
+  const credential = { connection: 'api', for: 'user:ada', fields: { username: 'ada', password: PASSWORD } }
+  const client = { grant: 'password', clientId: 'owner', clientSecret: CLIENT_SECRET, scopes: ['read'] }
+  const lab = await startLab(t, client, { ...PER_USER, credentials: [credential] })
+  const { status, body } = await lab.call()
+  t.equal(status, 200, body)
+  t.match(lab.idp.asked, [{ grant_type: 'password', username: 'ada', password: PASSWORD, scope: 'read' }])
+  t.equal(JSON.parse((await lab.call('ben')).body).code, 'credential_missing')
+  const wrong = { ...credential, fields: { username: 'ada', password: 'not the password of ada' } }
+  const other = await startLab(t, client, { ...PER_USER, idp: lab.idp, credentials: [wrong] })
+  const refused = await other.call()
+  t.equal(refused.status, 502)
+  t.match(JSON.parse(refused.body), {
+    code: 'refresh_failed',
+    detail: 'idp said invalid_grant (*** is not the password).',
+    hint: /^Enter user name and password again/,
+  })
+  const asked = lab.idp.asked.length
+  await other.call()
+  t.equal(lab.idp.asked.length, asked, 'what was refused is not asked again at once: it may lock the account')
+  await other.later(2_000)
+  await other.call()
+  t.equal(lab.idp.asked.length, asked + 1)
+})
+
+t.test('a JWT of ours is traded for a token, one for each caller whom it names', async (t) => {
+  const idp = await startIdp(t)
+  const lab = await startLab(
+    t,
+    {
+      grant: 'jwt_bearer',
+      issuer: 'https://locum.example',
+      tokenEndpoint: `${idp.issuer}/token`,
+      clientId: 'bearer',
+      clientSecret: CLIENT_SECRET,
+      scopes: ['read'],
+      subject: '{{$User.Id}}@example.com',
+      claims: { groups: ['{{$User.Profile}}', 'all'], level: 3 },
+    },
+    { idp },
+  )
+  const { status, body } = await lab.call()
+  t.equal(status, 200, body)
+  const keys = createLocalJWKSet(
+    JSON.parse(
+      keySet(
+        await signingKeeper(lab.site.context.sealer, lab.site.context.clock).list(lab.site.context.store),
+      ),
+    ),
+  )
+  const { payload, protectedHeader } = await jwtVerify(lab.idp.asked[0]?.assertion ?? '', keys, {
+    issuer: 'https://locum.example',
+    audience: `${idp.issuer}/token`,
+  })
+  t.match(protectedHeader, { alg: 'RS256', typ: 'JWT' })
+  t.match(payload, { sub: 'ada@example.com', groups: ['sales', 'all'], level: 3, jti: String })
+  t.equal((payload.exp ?? 0) - (payload.iat ?? 0), 300)
+  t.match(JSON.parse((await lab.call('ben')).body), { code: 'placeholder_unknown' }, 'ben has no profile')
+  t.equal(lab.idp.asked.length, 1)
+})
+
+t.test(
+  'what a client is not allowed, and what a server does wrong, is refresh_failed with a next step',
+  async (t) => {
+    const client = { grant: 'client_credentials', clientId: 'basic', clientSecret: CLIENT_SECRET }
+    const lab = await startLab(t, { ...client, clientSecret: 'not-the-secret-of-the-client' })
+    const refused = JSON.parse((await lab.call()).body)
+    t.match(refused, { code: 'refresh_failed', detail: /^idp said invalid_client/, hint: /clientAuth/ })
+    const cases: [string, (response: ServerResponse) => void, RegExp][] = [
+      ['is down', (response) => response.writeHead(503).end('oh'), /no answer/],
+      ['says nothing', (response) => response.writeHead(200).end(), /no answer/],
+      [
+        'is no JSON',
+        (response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<b>'),
+        /no answer/,
+      ],
+      ['is a list', (response) => json(response, 200, []), /no answer/],
+      [
+        'has no token',
+        (response) => json(response, 200, { token_type: 'Bearer' }),
+        /no answer|no access token/,
+      ],
+      [
+        'has a number for a token',
+        (response) => json(response, 200, { access_token: 5 }),
+        /no answer|no access/,
+      ],
+      [
+        'leads elsewhere',
+        (response) => response.writeHead(302, { location: 'https://evil.example' }).end(),
+        /no answer/,
+      ],
+      [
+        'is too long',
+        (response) => json(response, 200, { access_token: 'x'.repeat(1 << 21) }),
+        /larger than 1 MiB/,
+      ],
+      [
+        'breaks off',
+        (response) => response.writeHead(200, { 'content-length': '9' }).write('{', () => response.destroy()),
+        /./,
+      ],
+      [
+        'says an error under 200',
+        (response) => json(response, 200, { error: 'invalid_scope' }),
+        /invalid_scope/,
+      ],
+      ['says an error that is markup', (response) => json(response, 400, { error: '<script>' }), /no answer/],
+    ]
+    for (const [title, answer, detail] of cases) {
+      await lab.later(120_000)
+      const { idp } = lab
+      idp.instead = (request, response) => {
+        if (request.url !== '/token') return false
+        answer(response)
+        return true
+      }
+      const { status, body } = await lab.call()
+      t.equal(status, 502, `${title}: ${body}`)
+      t.match(JSON.parse(body), { code: 'refresh_failed', detail }, title)
+      t.notMatch(body, /script|not-the-secret/, title)
+    }
+    await lab.later(120_000)
+    const other = await startLab(t, client, { idp: lab.idp })
+    lab.idp.instead = (request, response) => {
+      if (request.url?.startsWith('/.well-known'))
+        json(response, 200, { issuer: 'https://evil.example', token_endpoint: 'https://evil.example/token' })
+      return request.url?.startsWith('/.well-known') ?? false
+    }
+    t.equal(JSON.parse((await other.call()).body).code, 'refresh_failed', 'an issuer that is another')
+    t.equal(lab.upstream.requests.length + other.upstream.requests.length, 0)
+  },
+)
+
+t.test('the literal answers of RFC 6749 serve: any token type, `expires`, further parameters', async (t) => {
+  const client = { grant: 'client_credentials', clientId: 'basic', clientSecret: CLIENT_SECRET }
+  const lab = await startLab(t, client, {
+    connection: { headers: { 'X-Api-Key': '{{$Auth.Token.example_parameter}}' } },
+  })
+  let given = 0
+  lab.idp.instead = (request, response) => {
+    if (request.url !== '/token') return false
+    const token = {
+      access_token: `2YotnFZFEjr1zCsicMWpAA${++given}`,
+      token_type: 'example',
+      expires: 60,
+      example_parameter: 'example_value',
+    }
+    json(response, 200, token)
+    return true
+  }
+  t.equal((await lab.call()).status, 200)
+  t.match(lab.upstream.requests[0]?.headers, {
+    authorization: 'Bearer 2YotnFZFEjr1zCsicMWpAA1',
+    'x-api-key': 'example_value',
+  })
+  await lab.later(61_000)
+  await lab.call()
+  t.equal(given, 2, 'it had expired')
+})
+
+function json(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+}

@@ -31,6 +31,10 @@ export interface Idp {
 }
 
 const REDIRECT = '/oauth/callback'
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
+/** The user whom the password grant knows. */
+export const PASSWORD = 'the-password-of-ada-at-the-provider'
 
 /** `clients`: others beside the usual ones. */
 export async function startIdp(
@@ -101,6 +105,8 @@ export async function startIdp(
         grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
         token_endpoint_auth_method: 'none',
       },
+      { client_id: 'owner', ...secret, ...alone, grant_types: ['password'] },
+      { client_id: 'bearer', ...secret, ...alone, grant_types: [JWT_BEARER, TOKEN_EXCHANGE] },
       ...(x.clients ?? []),
     ],
     scopes: ['openid', 'offline_access', 'read', 'write'],
@@ -158,6 +164,7 @@ export async function startIdp(
     const { body } = (ctx.oidc ?? {}) as { body?: Record<string, string> }
     if (ctx.path === '/token' && body) asked.push({ ...body })
   })
+  addGrants(provider)
   const callback = provider.callback()
   handle = async (request, response) => {
     const url = request.url ?? ''
@@ -183,6 +190,58 @@ export async function startIdp(
     browse: (url, how = {}) => browse(url, ca.cert, how),
   }
   return idp
+}
+
+/** Grants that the provider leaves to whoever runs it. */
+function addGrants(provider: Provider): void {
+  const token = async (ctx: KoaContextWithOIDC, accountId: string): Promise<void> => {
+    const { client, params } = ctx.oidc as unknown as { client: never; params: { scope?: string } }
+    const { AccessToken } = provider
+    const given = new AccessToken({
+      accountId,
+      client,
+      scope: params.scope ?? '',
+      grantId: 'none',
+      gty: 'own',
+      expiresWithSession: false,
+      sessionUid: undefined,
+    } as never)
+    const value = await given.save()
+    ctx.body = {
+      access_token: value,
+      token_type: 'Bearer',
+      expires_in: given.expiration,
+      scope: params.scope,
+    }
+  }
+  const refused = (ctx: KoaContextWithOIDC, error_description: string): void => {
+    ctx.status = 400
+    ctx.body = { error: 'invalid_grant', error_description }
+  }
+  const parameters = (ctx: KoaContextWithOIDC) => ctx.oidc.params as Record<string, string>
+  provider.registerGrantType(
+    'password',
+    async (ctx) => {
+      const { username, password = '' } = parameters(ctx)
+      if (password === PASSWORD) return token(ctx, username as string)
+      refused(ctx, `${password} is not the password`)
+    },
+    ['username', 'password', 'scope'],
+  )
+  provider.registerGrantType(JWT_BEARER, async (ctx) => token(ctx, subjectOf(parameters(ctx).assertion)), [
+    'assertion',
+    'scope',
+  ])
+  provider.registerGrantType(
+    TOKEN_EXCHANGE,
+    async (ctx) => token(ctx, subjectOf(parameters(ctx).subject_token)),
+    ['subject_token', 'subject_token_type', 'scope', 'audience'],
+  )
+}
+
+/** What a JWT says: whether it is right is for the tests to see. */
+function subjectOf(token = ''): string {
+  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).sub
 }
 
 function jwkOf(key: KeyObject) {
