@@ -108,9 +108,11 @@ async function answer(
     const { page, name } = found
     const handle = page[request.method === 'HEAD' ? 'GET' : (request.method as 'GET')]
     if (!handle) {
-      const allow = METHODS.filter((one) => page[one]).join(', ')
+      const allow = METHODS.filter((one) => page[one])
+        .map((one) => (one === 'GET' ? 'GET, HEAD' : one))
+        .join(', ')
       return {
-        ...problem(405, 'Method not allowed', `Only ${allow} is understood here.`),
+        ...problem(405, 'Method not allowed', `Only ${allow} are understood here.`),
         headers: { Allow: allow },
       }
     }
