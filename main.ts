@@ -85,6 +85,8 @@ export interface Running {
   readonly gatewayUrl: string | undefined
   readonly publicUrl: string | undefined
   readonly room: Room
+  /** What the pages that people use are made with. */
+  readonly people: ConsolePages
   /** Stops taking new work and lets what is under way end within `grace` ms (30 s unless told). */
   close(grace?: number): Promise<void>
 }
@@ -242,6 +244,7 @@ export async function start(config: StartConfig): Promise<Running> {
       gatewayUrl: gateway?.url,
       publicUrl,
       room,
+      people,
       close: (grace = GRACE) => {
         closing ??= proxy.close(grace).then(async () => {
           audit.record({ event: 'stop', version: VERSION, node: process.version })

@@ -1,76 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import { createLocalJWKSet, jwtVerify } from 'jose'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { keySet, signingKeeper } from '../../certs/signing.ts'
 import type { JsonObject } from '../../core/secret.ts'
-import { CLIENT_SECRET, type Idp, PASSWORD, startIdp } from '../kit/idp.ts'
-import { makePerson } from '../kit/person.ts'
+import { CLIENT_SECRET, PASSWORD, startIdp } from '../kit/idp.ts'
+import { BY_CODE, bearers, PER_USER, startLab } from '../kit/oauth-lab.ts'
 import { askBy, ENTRANCES } from '../kit/raw.ts'
-import { startSite } from '../kit/site.ts'
-import { startUpstream } from '../kit/upstream.ts'
-
-const PEOPLE = [
-  { id: 'ada', kind: 'user', profile: 'sales' },
-  { id: 'ben', kind: 'user' },
-]
-
-/** A site whose connection `api` gets its tokens at an OpenID provider. */
-async function startLab(
-  t: Test,
-  provider: JsonObject,
-  x: { idp?: Idp; connection?: object; credentials?: object[] } = {},
-) {
-  const idp = x.idp ?? (await startIdp(t))
-  const upstream = await startUpstream(t)
-  let now = Date.now()
-  const config = (changes: JsonObject = {}) => ({
-    principals: PEOPLE,
-    providers: [
-      {
-        name: 'idp',
-        method: 'oauth2',
-        issuer: idp.issuer,
-        ca: idp.ca,
-        allowPrivateNetwork: true,
-        ...provider,
-        ...changes,
-      },
-    ],
-    connections: [
-      {
-        name: 'api',
-        destinations: [upstream.origin],
-        auth: { method: 'oauth2', provider: 'idp' },
-        allowPrivateNetwork: true,
-        ca: upstream.ca,
-        ...x.connection,
-      },
-    ],
-    credentials: x.credentials ?? [],
-  })
-  const site = await startSite(t, config(), { clock: { now: () => now } })
-  const goal = { ...upstream, name: 'api' }
-  const call = (as = 'ada', headers: readonly string[] = []) =>
-    askBy(t, site, 'connect', goal, { path: '/echo', headers, as })
-  const later = async (ms: number) => {
-    now += ms
-    await site.settle()
-  }
-  idp.sendBackTo(site.consoleUrl)
-  return { idp, upstream, site, goal, call, config, later, person: makePerson(site) }
-}
-
-const BY_CODE: JsonObject = {
-  grant: 'authorization_code',
-  clientId: 'web',
-  clientSecret: CLIENT_SECRET,
-  scopes: ['openid', 'offline_access', 'read'],
-  authorizeParams: { prompt: 'consent' },
-}
-const PER_USER = { connection: { source: 'per-user' } }
-
-const bearers = ({ requests }: { requests: readonly { headers: { authorization?: string } }[] }) =>
-  requests.map(({ headers }) => headers.authorization)
 
 t.test('client credentials: every way in which a client authenticates, at every entrance', async (t) => {
   const idp = await startIdp(t)

@@ -27,6 +27,10 @@ export interface Idp {
   /** Seconds that access tokens live. */
   lifetime: number
   /** Somebody's browser: goes where it is sent, signs in, consents, and says where it ends up. */
+  /** What a client asks by itself; `as` is `id:secret`. */
+  post(path: string, form: Readonly<Record<string, string>>, as: string): Promise<number>
+  /** Types a device's code, signs in and consents. */
+  typeCode(code: string, as: string): Promise<void>
   browse(url: string, x?: { as?: string; refuse?: boolean; until?: string }): Promise<string>
 }
 
@@ -188,6 +192,23 @@ export async function startIdp(
     instead: () => false,
     lifetime: 3_600,
     browse: (url, how = {}) => browse(url, ca.cert, how),
+    post: (path, form, as) => post(`${issuer}${path}`, ca.cert, form, as),
+    async typeCode(code, as) {
+      // As the page does in the end: the code is bound to an account and a grant.
+      const { DeviceCode, Grant } = provider
+      const found = await DeviceCode.findByUserCode(code.replaceAll('-', ''))
+      if (!found) throw new Error('no such code')
+      const grant = new Grant({ accountId: as, clientId: found.clientId ?? '' })
+      grant.addOIDCScope('openid offline_access')
+      Object.assign(found, {
+        accountId: as,
+        grantId: await grant.save(),
+        scope: 'openid offline_access',
+        authTime: Math.floor(Date.now() / 1000),
+        sessionUid: 'a session',
+      })
+      await found.save()
+    },
   }
   return idp
 }
@@ -284,6 +305,27 @@ async function interact(
   grant.addOIDCScope(scope ?? '')
   const grantId = await grant.save()
   await provider.interactionFinished(request, response, { login: { accountId }, consent: { grantId } })
+}
+
+async function post(
+  url: string,
+  ca: string,
+  form: Readonly<Record<string, string>>,
+  as: string,
+): Promise<number> {
+  const { request } = await import('node:https')
+  return new Promise((resolve, reject) => {
+    const headers = {
+      authorization: `Basic ${Buffer.from(as).toString('base64')}`,
+      'content-type': 'application/x-www-form-urlencoded',
+    }
+    const sending = request(url, { ca, method: 'POST', headers, agent: false }, (answer) => {
+      answer.resume()
+      answer.on('end', () => resolve(answer.statusCode ?? 0))
+    })
+    sending.on('error', reject)
+    sending.end(new URLSearchParams(form).toString())
+  })
 }
 
 /** Follows redirects with cookies, and presses the button, until it is sent elsewhere. */
