@@ -1,6 +1,6 @@
 import t from 'tap'
 import { credentialPlace } from '../../core/credential.ts'
-import { LOCAL, SYSTEM } from '../../core/words.ts'
+import { LOCAL } from '../../core/words.ts'
 import { rotatePrincipalKey } from '../../operations/principals.ts'
 import { CLIENT_SECRET, startIdp } from '../kit/idp.ts'
 import { BY_CODE, bearers, PER_USER, startLab } from '../kit/oauth-lab.ts'

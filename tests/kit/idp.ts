@@ -154,7 +154,7 @@ export async function startIdp(
       AuthorizationCode: 60,
       DeviceCode: 60,
       Grant: 86_400,
-      IdToken: 3_600,
+      IdToken: 86_400,
       Interaction: 600,
       RefreshToken: 86_400,
       Session: 86_400,

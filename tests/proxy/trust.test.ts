@@ -90,6 +90,7 @@ t.test('a use that cannot be recorded does not happen', async (t) => {
 /** A site whose connection uses tokens, and an upstream that takes the one that `takes` says. */
 async function startTokenSite(t: Test, takes: (tokens: readonly string[]) => string | undefined) {
   const endpoint = await startTokenEndpoint(t)
+  let now = Date.now()
   const upstream = await startUpstream(t, {
     serve: (request, response) => {
       const { authorization, host } = request.headers
@@ -118,9 +119,14 @@ async function startTokenSite(t: Test, takes: (tokens: readonly string[]) => str
         },
       ],
     },
-    { methods: [tokenMethod] },
+    { methods: [tokenMethod], clock: { now: () => now } },
   )
-  return { endpoint, upstream, site, goal: { ...upstream, name: 'echo' } }
+  /** When what failed is asked for again. */
+  const later = async (ms: number) => {
+    now += ms
+    await site.settle()
+  }
+  return { endpoint, upstream, site, later, goal: { ...upstream, name: 'echo' } }
 }
 
 t.test('a 401 to a credential that can be renewed renews it once and repeats the request once', async (t) => {
@@ -160,13 +166,14 @@ t.test('a 401 to a credential that can be renewed renews it once and repeats the
 })
 
 t.test('what cannot be acquired is told as such, and is tried again', async (t) => {
-  const { endpoint, upstream, site, goal } = await startTokenSite(t, (tokens) => tokens.at(-1))
+  const { endpoint, upstream, site, goal, later } = await startTokenSite(t, (tokens) => tokens.at(-1))
   for (const [status, code, told] of [
     [500, 'refresh_failed', 502],
     [400, 'reauthorization_required', 424],
   ] as const) {
     endpoint.status = status
     for (const entrance of ENTRANCES) {
+      await later(60_000)
       const response = await askBy(t, site, entrance, goal)
       t.equal(response.status, told, entrance)
       t.equal(JSON.parse(response.body).code, code)
@@ -175,5 +182,6 @@ t.test('what cannot be acquired is told as such, and is tried again', async (t) 
   }
   t.equal(upstream.bytes.length, 0)
   endpoint.status = 200
+  await later(60_000)
   t.equal((await askBy(t, site, 'forward', goal)).status, 200)
 })

@@ -100,12 +100,12 @@ t.test('a row that was changed outside yields no use, loudly', async (t) => {
     ],
     [
       'a key inserted',
-      ["INSERT INTO proxy_keys SELECT 'evil', 'ada', 1, NULL, NULL, stamp FROM proxy_keys LIMIT 1"],
+      ["INSERT INTO proxy_keys SELECT 'evil', 'ada', 1, NULL, NULL, stamp, NULL FROM proxy_keys LIMIT 1"],
       (o) => o.store.keyHolder(SYSTEM, 'evil'),
     ],
     [
       'a key inserted without a stamp',
-      ["INSERT INTO proxy_keys VALUES ('evil', 'ada', 1, NULL, NULL, '')"],
+      ["INSERT INTO proxy_keys VALUES ('evil', 'ada', 1, NULL, NULL, '', NULL)"],
       (o) => o.store.keyHolder(SYSTEM, 'evil'),
     ],
     [
