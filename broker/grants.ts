@@ -187,9 +187,15 @@ export class Grants {
     try {
       grant = await this.#acquire(x, previous)
     } catch (thrown) {
-      const error = asLocumError(thrown)
+      let error = asLocumError(thrown)
       if (row && error.code === 'reauthorization_required' && error.lasting)
-        await this.#bury(key, x.holder, fence, { version, cutShort: row.intended !== undefined }, error)
+        error = await this.#bury(
+          key,
+          x.holder,
+          fence,
+          { version, cutShort: row.intended !== undefined },
+          error,
+        )
       this.#backoff.failed(key, error)
       throw error
     }
@@ -218,13 +224,14 @@ export class Grants {
     fence: number,
     { version, cutShort }: { version: number; cutShort: boolean },
     { detail, hint = '' }: LocumError,
-  ): Promise<void> {
+  ): Promise<LocumError> {
     const why = cutShort
       ? `${detail} A renewal before was cut short, and what it was given was lost.`
       : detail
     const kept: Kept = { values: {}, dead: { detail: why, hint } }
     const next = this.#seal.whole(key, version + 1, holder, kept)
     await unlessLost(this.#store.replaceGrant(SYSTEM, key, version, fence, next))
+    return new LocumError('reauthorization_required', why, { hint, lasting: true })
   }
 
   /** What a row holds, unless it is to be renewed. */
