@@ -60,7 +60,7 @@ export function openSigningKeys(store: Store, sealer: Sealer, clock: Clock): Sig
       const due = next && isDue(next, clock) ? next : undefined
       if (due) return openKey(sealer, nextName(name), due)
       if (signing) return openKey(sealer, itemName(name), signing)
-      throw new LocumError('bad_request', `There is no signing certificate \`${name}\`.`, {
+      throw new LocumError('refresh_failed', `There is no signing certificate \`${name}\`.`, {
         hint: `Make it: locum cert new ${name}. Those that are there: locum cert ls`,
         lasting: true,
       })

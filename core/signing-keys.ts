@@ -10,7 +10,7 @@ export interface SigningKey {
 
 /** The site's signing certificates. */
 export interface SigningKeys {
-  /** That of the name, or the default one. Throws bad_request where there is none, internal. */
+  /** That of the name, or the default one. Throws refresh_failed where there is none, internal. */
   key(name: string | undefined): Promise<SigningKey>
 }
 

@@ -3,9 +3,11 @@ import { createLocalJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
 import { keySet, signingKeeper } from '../../certs/signing.ts'
 import type { JsonObject } from '../../core/secret.ts'
+import { issue, makeCa } from '../kit/certificates.ts'
 import { CLIENT_SECRET, PASSWORD, startIdp } from '../kit/idp.ts'
 import { BY_CODE, bearers, PER_USER, startLab } from '../kit/oauth-lab.ts'
 import { askBy, ENTRANCES } from '../kit/raw.ts'
+import { upstreamCa } from '../kit/upstream.ts'
 
 t.test('client credentials: every way in which a client authenticates, at every entrance', async (t) => {
   const idp = await startIdp(t)
@@ -34,6 +36,36 @@ t.test('client credentials: every way in which a client authenticates, at every 
     t.same(bearers(lab.upstream), Array(3).fill(`Bearer ${idp.tokens.at(-1)}`))
     t.match(idp.asked.at(-1), { grant_type: 'client_credentials', scope: 'read' })
   }
+})
+
+t.test('a client authenticates with a JWT that it signs, or with its certificate', async (t) => {
+  const idp = await startIdp(t)
+  const alone = { redirect_uris: [], response_types: [], grant_types: ['client_credentials'] }
+  const signing = { grant: 'client_credentials', clientId: 'key-jwt', clientAuth: 'private_key_jwt' }
+  const signed = await startLab(t, signing, { idp })
+  const { sealer, clock, store } = signed.site.context
+  const { keys } = JSON.parse(keySet(await signingKeeper(sealer, clock).list(store)))
+  const jwks = { keys: keys.map((key: object) => ({ ...key, alg: 'RS256' })) }
+  await idp.addClient({ client_id: 'key-jwt', ...alone, token_endpoint_auth_method: 'private_key_jwt', jwks })
+  t.equal((await signed.call()).status, 200)
+  t.match(idp.asked.at(-1), {
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+  })
+
+  const { cert, key } = await issue(await upstreamCa(), ['client.example'], { forClient: true })
+  const dn = { tls_client_auth_subject_dn: 'CN=client.example' }
+  await idp.addClient({ client_id: 'mtls', ...alone, ...dn, token_endpoint_auth_method: 'tls_client_auth' })
+  const showing = { grant: 'client_credentials', clientId: 'mtls', clientAuth: 'mtls' }
+  const shown = await startLab(t, { ...showing, clientCertificate: cert, clientKey: key }, { idp })
+  const { status, body } = await shown.call()
+  t.equal(status, 200, body)
+  const another = await issue(await makeCa('another CA'), ['client.example'], { forClient: true })
+  const other = await startLab(
+    t,
+    { ...showing, clientCertificate: another.cert, clientKey: another.key },
+    { idp },
+  )
+  t.match(JSON.parse((await other.call()).body), { code: 'refresh_failed', detail: /invalid_client/ })
 })
 
 t.test('a person is told to connect, consents, and is served from then on', async (t) => {

@@ -27,6 +27,8 @@ export interface Idp {
   /** Seconds that access tokens live. */
   lifetime: number
   /** Somebody's browser: goes where it is sent, signs in, consents, and says where it ends up. */
+  /** One more client. */
+  addClient(metadata: ClientMetadata): Promise<void>
   /** What a client asks by itself; `as` is `id:secret`. */
   post(path: string, form: Readonly<Record<string, string>>, as: string): Promise<number>
   /** Types a device's code, signs in and consents. */
@@ -192,6 +194,12 @@ export async function startIdp(
     instead: () => false,
     lifetime: 3_600,
     browse: (url, how = {}) => browse(url, ca.cert, how),
+    addClient: async (metadata) => {
+      const { adapter } = provider.Client as unknown as {
+        adapter: { upsert(id: string, metadata: ClientMetadata): Promise<void> }
+      }
+      await adapter.upsert(metadata.client_id, metadata)
+    },
     post: (path, form, as) => post(`${issuer}${path}`, ca.cert, form, as),
     async typeCode(code, as) {
       // As the page does in the end: the code is bound to an account and a grant.
