@@ -117,8 +117,8 @@ export function planFile(
   for (const desired of content.connections) planConnection(planning, desired)
   for (const desired of content.credentials) planCredential(planning, desired)
   checkDefault(planning)
-  if (problems.length > 0) throw fileError(content.file, problems)
   if (prune) planPruning(planning)
+  if (problems.length > 0) throw fileError(content.file, problems)
   return planning.steps
 }
 
@@ -330,7 +330,7 @@ function checkDefault({ content, now, problem }: Planning): void {
 }
 
 /** What a file of this name made and this one no longer names. */
-function planPruning({ content, now, steps }: Planning): void {
+function planPruning({ content, now, steps, problem }: Planning): void {
   const gone = <T extends { managedBy?: string }>(all: readonly T[], named: (each: T) => boolean) =>
     all.filter((each) => each.managedBy === content.name && !named(each))
   const remove = (kind: PlannedChange['kind'], id: string, run: Step['run']) =>
@@ -354,6 +354,10 @@ function planPruning({ content, now, steps }: Planning): void {
   }
   const kept = (name: string) => content.providers.some((one) => one.name === name)
   for (const { name } of gone(now.providers, (provider) => kept(provider.name))) {
+    const others = now.connections.filter((one) => one.provider === name && one.managedBy !== content.name)
+    const users = [...content.connections.map(({ connection }) => connection), ...others]
+    const user = users.find(({ provider }) => provider === name)
+    if (user) problem(['providers'], `${user.name} still uses the provider ${name}`)
     remove('provider', name, ({ as, store }) => store.removeProvider(as, name))
   }
   const principals = gone(now.principals, ({ id }) => content.principals.some((other) => other.id === id))
