@@ -10,8 +10,10 @@ import { followAuthority } from './certs/following.ts'
 import { type Clock, turnClock } from './core/clock.ts'
 import type { Egress } from './core/egress.ts'
 import { LocumError } from './core/errors.ts'
+import type { Issuer } from './core/identity.ts'
 import type { Limits } from './core/limits.ts'
 import { checkOpenness, type ListenSpec, parseListenAddress, type TlsFiles } from './core/listen.ts'
+import { IssuerCallers } from './identity/callers.ts'
 import type { Bound } from './listeners/bind.ts'
 import { Limiter, NEWCOMERS } from './proxy/limiter.ts'
 import { ProxyListener } from './proxy/listener.ts'
@@ -50,7 +52,7 @@ export interface StartConfig {
   /** An open store of that folder; else it is opened, and closed at the end. */
   readonly store?: OpenStore
   readonly listen: Listen
-  readonly identity?: { readonly default?: string }
+  readonly identity?: { readonly default?: string; readonly issuers?: readonly Issuer[] }
   /** The parent proxy that everything leaves by. */
   readonly egress?: Egress
   /** What becomes of a CONNECT to a host that no connection names: refused unless told. */
@@ -132,21 +134,27 @@ export async function start(config: StartConfig): Promise<Running> {
       ownListeners: () => listeners,
     })
     closers.push(() => upstreams.close())
-    const broker = new StoreBroker({ store, sealer, clock, directory, callOut: callOutBy(upstreams) })
+    const callOut = callOutBy(upstreams)
+    const broker = new StoreBroker({ store, sealer, clock, directory, callOut })
     closers.push(() => broker.close())
+    const { issuers = [] } = config.identity ?? {}
+    const tokens =
+      issuers.length > 0 ? new IssuerCallers({ issuers, store, callOut, clock, audit }) : undefined
     directory.onchange((changes) => {
       following.take(changes)
+      tokens?.forget(changes)
       for (const { kind, id } of changes) {
         if (kind === 'connection') upstreams.forget((key) => keyIsOf(key, { connection: id }))
         if (kind === 'credential') upstreams.forget((key) => keyIsOf(key, { credential: id }))
       }
     })
-    const live = new Live({ directory, clock, onfault })
+    const live = new Live({ directory, tokens, clock, onfault })
     closers.push(() => live.close())
     const prefix = randomBytes(6).toString('base64url')
     let last = 0
     const room: Room = {
       directory,
+      tokens,
       broker,
       upstreams,
       audit,

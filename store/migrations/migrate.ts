@@ -6,6 +6,7 @@ import { first } from './0001-first.ts'
 import { rowWrites } from './0002-row-writes.ts'
 import { actFor } from './0003-act-for.ts'
 import { limits } from './0004-limits.ts'
+import { federated } from './0006-federated.ts'
 
 /** In order; names are never changed once released. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -13,6 +14,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002-row-writes': rowWrites,
   '0003-act-for': actFor,
   '0004-limits': limits,
+  '0006-federated': federated,
 }
 
 /**
