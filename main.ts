@@ -15,9 +15,11 @@ import { type Clock, turnClock } from './core/clock.ts'
 import { destinationText } from './core/destination.ts'
 import type { Egress } from './core/egress.ts'
 import { LocumError } from './core/errors.ts'
+import type { Issuer } from './core/identity.ts'
 import type { Limits } from './core/limits.ts'
 import { checkOpenness, type ListenSpec, parseListenAddress, type TlsFiles } from './core/listen.ts'
 import { type Connection, SYSTEM } from './core/words.ts'
+import { IssuerCallers } from './identity/callers.ts'
 import type { Bound } from './listeners/bind.ts'
 import { Limiter, NEWCOMERS } from './proxy/limiter.ts'
 import { ProxyListener } from './proxy/listener.ts'
@@ -56,7 +58,7 @@ export interface StartConfig {
   /** An open store of that folder; else it is opened, and closed at the end. */
   readonly store?: OpenStore
   readonly listen: Listen
-  readonly identity?: { readonly default?: string }
+  readonly identity?: { readonly default?: string; readonly issuers?: readonly Issuer[] }
   /** The parent proxy that everything leaves by. */
   readonly egress?: Egress
   /** What becomes of a CONNECT to a host that no connection names: refused unless told. */
@@ -142,7 +144,8 @@ export async function start(config: StartConfig): Promise<Running> {
     closers.push(() => upstreams.close())
     const { id: siteId, url: siteUrl } = await store.site()
     const signingKeys = openSigningKeys(store, sealer, clock)
-    const grants = new Grants({ store, sealer, clock, callOut: callOutBy(upstreams), signingKeys })
+    const callOut = callOutBy(upstreams)
+    const grants = new Grants({ store, sealer, clock, callOut, signingKeys })
     /** Known when they are open. */
     const addresses: { url: string | undefined; gateway: string | undefined } = {
       url: siteUrl,
@@ -151,19 +154,24 @@ export async function start(config: StartConfig): Promise<Running> {
     const connectUrl = (provider: string) => `${addresses.url}/connect/${provider}`
     const broker = new StoreBroker({ store, sealer, clock, directory, grants, connectUrl })
     closers.push(() => broker.close())
+    const { issuers = [] } = config.identity ?? {}
+    const tokens =
+      issuers.length > 0 ? new IssuerCallers({ issuers, store, callOut, clock, audit }) : undefined
     directory.onchange((changes) => {
       following.take(changes)
+      tokens?.forget(changes)
       for (const { kind, id } of changes) {
         if (kind === 'connection') upstreams.forget((key) => keyIsOf(key, { connection: id }))
         if (kind === 'credential') upstreams.forget((key) => keyIsOf(key, { credential: id }))
       }
     })
-    const live = new Live({ directory, clock, onfault })
+    const live = new Live({ directory, tokens, clock, onfault })
     closers.push(() => live.close())
     const prefix = randomBytes(6).toString('base64url')
     let last = 0
     const room: Room = {
       directory,
+      tokens,
       broker,
       upstreams,
       audit,

@@ -295,7 +295,9 @@ function judge(
 
 function keyOf({ caller, route, destination }: OpenRequest): string {
   const { id, profile } = caller.principal
-  return `${route.connection.name}\n${destination ? destinationText(destination) : 'base'}\n${id}\n${profile ?? ''}\n${caller.sessionId}`
+  // Each token has claims of its own, on which what is made of a credential may draw.
+  const token = caller.token ? caller.keyHash : ''
+  return `${route.connection.name}\n${destination ? destinationText(destination) : 'base'}\n${id}\n${profile ?? ''}\n${caller.sessionId}\n${token}`
 }
 
 /** Stands where the method needs no credential: nothing is in it. */

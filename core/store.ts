@@ -25,7 +25,7 @@ export interface Store {
 
   principals(as: Principal): Promise<readonly PrincipalRecord[]>
   principal(as: Principal, id: string): Promise<PrincipalRecord | undefined>
-  /** Adds or replaces; the store gives the version. */
+  /** Adds or replaces; the store gives the version. Throws bad_request for what core/identity.ts keeps apart; so does `addKey`. */
   putPrincipal(
     as: Principal,
     record: Omit<PrincipalRecord, 'version' | 'createdAt'>,

@@ -1,4 +1,5 @@
 import type { Destination } from './destination.ts'
+import type { Federated } from './identity.ts'
 import type { Budgets, Limits } from './limits.ts'
 import type { Json, JsonObject, Secret } from './secret.ts'
 
@@ -31,6 +32,8 @@ export interface PrincipalRecord {
   readonly revokedAt?: number
   readonly limits?: Limits
   readonly managedBy?: string
+  /** The user of an issuer. Profile, e-mail address and projects are those of a token that came not long ago. */
+  readonly federated?: Federated
   readonly version: number
   /** Unix ms. */
   readonly createdAt: number
@@ -65,11 +68,13 @@ export interface ShownCertificate {
   readonly notAfter: number
 }
 
-/** A caller as the data plane sees one: the principal, and the key or certificate that was shown. */
+/** A caller as the data plane sees one: the principal, and the key, token or certificate that was shown. */
 export interface Caller {
   readonly principal: Principal
-  /** Hex of the key's SHA-256; undefined for the default principal and for a certificate alone. */
+  /** Hex of the key's or token's SHA-256; undefined for the default principal and for a certificate alone. */
   readonly keyHash?: string
+  /** The JWT, where the caller came by one. */
+  readonly token?: Secret
   /** Where it was shown without a key. */
   readonly certificate?: ShownCertificate
   /** For whom it may call; undefined: for itself only. */
@@ -78,11 +83,9 @@ export interface Caller {
   readonly actor?: Principal
   /** What the key serves for, where that is not everything. */
   readonly only?: KeyBounds
-  /** The JWT by which they came, if they did. */
-  readonly token?: Secret<string>
   /** Unix ms. */
   readonly expiresAt?: number
-  /** `$Api.Session_Id`: opaque, stable for a key, authenticates nothing. */
+  /** `$Api.Session_Id`: opaque, stable for a key or an issuer's session, authenticates nothing. */
   readonly sessionId: string
 }
 

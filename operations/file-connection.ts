@@ -151,8 +151,8 @@ function readDestinations(entry: ConnectionEntry, problem: Report): Destination[
   return read
 }
 
-/** What a literal address is, and `localhost`, which is loopback without asking (RFC 6761 §6.3). */
-function kindOfHost(host: string): ReturnType<typeof judgeAddress> | undefined {
+/** What a literal address is, and `localhost`, which is loopback without asking (RFC 6761 §6.3); undefined for a name. */
+export function kindOfHost(host: string): ReturnType<typeof judgeAddress> | undefined {
   if (isLocalName(host)) return 'loopback'
   return isAddress(host) ? judgeAddress(host.replace(/^\[|\]$/g, '')) : undefined
 }

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { IssuerEntry } from './identity-schema.ts'
 import { BudgetsEntry, LimitsEntry, SiteLimitsEntry } from './limits-schema.ts'
 import { ListenSection } from './listen-schema.ts'
 import { ActForText, about, closed, Kind, Label, Name, PrincipalId, ScopeText } from './schema.ts'
@@ -281,6 +282,12 @@ export const FileSchema = closed(
             about(
               'Who calls where nobody says so: a sidecar needs no key. Never for a web page.',
               PrincipalId,
+            ),
+          ),
+          issuers: Type.Optional(
+            about(
+              'OpenID Connect issuers whose JWTs say who calls, each user as one of their own (docs/CALLERS.md).',
+              Type.Array(IssuerEntry),
             ),
           ),
         }),

@@ -1,6 +1,7 @@
 import { checkFields } from '../core/credential.ts'
 import type { Egress } from '../core/egress.ts'
 import { LocumError } from '../core/errors.ts'
+import { type Issuer, refuseFederated } from '../core/identity.ts'
 import type { Limits } from '../core/limits.ts'
 import { isProxyKey, proxyKeyHash } from '../core/proxy-key.ts'
 import type { JsonObject } from '../core/secret.ts'
@@ -9,11 +10,13 @@ import { actingProblem } from './acting.ts'
 import { fileError, type Path, type Problem, parseFile } from './document.ts'
 import { toConnection } from './file-connection.ts'
 import { readEgress } from './file-egress.ts'
+import { readIssuers } from './file-identity.ts'
 import { type DesiredListeners, readListeners } from './file-listen.ts'
 import { type DesiredProvider, toProvider } from './file-provider.ts'
 import { type CredentialEntry, FileSchema, type FileValue } from './file-schema.ts'
 import { someLimits } from './limits-schema.ts'
 import type { Context } from './operation.ts'
+import { attempt } from './report.ts'
 import { misfits } from './schema.ts'
 import { asSource, type ReadText, readBeside, readFields, readSecret } from './secret-source.ts'
 
@@ -53,7 +56,7 @@ export interface FileContent {
   readonly name: string
   readonly site?: { readonly url?: string; readonly contact?: string }
   readonly listen: DesiredListeners
-  readonly identity: NonNullable<FileValue['identity']>
+  readonly identity: { readonly default?: string; readonly issuers: readonly Issuer[] }
   /** The parent proxy of whoever serves with this file. */
   readonly egress?: Egress
   readonly unmatched: NonNullable<FileValue['unmatched']>
@@ -110,6 +113,9 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
   checkSite(value, reading)
   checkDoubles(value, reading)
   const egress = value.egress && (await readEgress(value.egress, reading))
+  const issuers = await readIssuers(value.identity?.issuers ?? [], reading)
+  const standIn = value.identity?.default
+  if (standIn !== undefined) attempt(reading.problem, ['identity', 'default'], () => refuseFederated(standIn))
   const listen = await readListeners(value, file, reading.readText, reading.problem)
   const principals = await readPrincipals(value, reading)
   const providers = await readProviders(value, reading)
@@ -122,7 +128,7 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
     name: value.name ?? 'default',
     site: value.site,
     listen,
-    identity: value.identity ?? {},
+    identity: { default: standIn, issuers },
     egress,
     unmatched: value.unmatched ?? 'deny',
     audit: value.audit ?? {},
@@ -163,6 +169,7 @@ async function readPrincipals(value: FileValue, reading: Reading): Promise<Desir
   const read: DesiredPrincipal[] = []
   for (const [i, { key, ...entry }] of entries.entries()) {
     const path = ['principals', String(i)]
+    attempt(reading.problem, [...path, 'id'], () => refuseFederated(entry.id))
     const keyHash = key && (await readKey(key, [...path, 'key'], reading))
     if (keyHash !== undefined && hashes.has(keyHash)) {
       reading.problem([...path, 'key'], 'another principal in this file has the same key')

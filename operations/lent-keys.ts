@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { LocumError } from '../core/errors.ts'
+import { refuseFederated } from '../core/identity.ts'
 import { proxyKeyHash, proxyKeyText } from '../core/proxy-key.ts'
 import type { ProxyKeyRecord } from '../core/words.ts'
 import { LENT } from './keys.ts'
@@ -39,6 +40,7 @@ export const lendKey = defineOperation({
   subject: ({ id }) => id,
   async run({ as, store, clock, random }, { id }): Promise<LentKey> {
     const { disabled } = await findPrincipal({ as, store }, id)
+    refuseFederated(id)
     if (disabled) {
       throw new LocumError('not_allowed', `\`${id}\` is disabled.`, {
         hint: `locum principal enable ${id} takes it back.`,

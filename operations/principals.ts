@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { LocumError } from '../core/errors.ts'
+import { refuseFederated } from '../core/identity.ts'
 import type { PrincipalRecord } from '../core/words.ts'
 import { actingProblem, demandHolder } from './acting.ts'
 import { endKeys, giveKey, suspendOwn, warnSuspended } from './keys.ts'
@@ -62,6 +63,7 @@ export const addPrincipal = defineOperation({
   subject: ({ id }) => id,
   async run(context, input): Promise<GivenKey> {
     const { as, store } = context
+    refuseFederated(input.id)
     if (await store.principal(as, input.id)) {
       throw new LocumError('bad_request', `There is a principal \`${input.id}\` already.`, {
         hint: `For a new key: locum principal rotate-key ${input.id}`,
@@ -118,6 +120,7 @@ export const rotatePrincipalKey = defineOperation({
   async run(context, { id, ttl }): Promise<GivenKey> {
     const { as } = context
     const record = await findPrincipal(context, id)
+    refuseFederated(id)
     if (as.id !== id) demandHolder(as, record)
     const ended = await endKeys(context, id)
     // Elsewhere than at the data folder a first key is no first proof: a user may have called by certificate.

@@ -2,10 +2,12 @@ import type { Clock } from '../core/clock.ts'
 import { parseAuthority } from '../core/destination.ts'
 import type { Directory, Named } from '../core/directory.ts'
 import { type Entrance, LocumError } from '../core/errors.ts'
+import { isFederatedId, type TokenCallers } from '../core/identity.ts'
 import { isLoopbackHost } from '../core/listen.ts'
 import { isProxyKey, proxyKeyHash } from '../core/proxy-key.ts'
+import { Secret } from '../core/secret.ts'
 import type { Caller, ShownCertificate } from '../core/words.ts'
-import { inForce, type Room, type Session } from './room.ts'
+import { inForce, type Room, type Session, type Shown } from './room.ts'
 import type { Fields, ServerExchange } from './wire/message.ts'
 
 /** The header in which a caller shows who they are. */
@@ -15,21 +17,26 @@ export const CALLER_HEADER = {
   gateway: 'locum-authorization',
 } as const
 
+type Who = Pick<Room, 'directory' | 'clock' | 'tokens'>
+
 /**
- * Who calls: by a key, by the client certificate of the connection, or else the default principal.
- * Where a key and a certificate are shown they name the same principal. Throws (or rejects with)
- * caller_unauthenticated, which does not tell an unknown id from a wrong key (R29), and
+ * Who calls: by a key, by a token of an issuer, by the client certificate of the connection, or else the
+ * default principal. Where a key or a token and a certificate are shown they name the same principal. Throws
+ * (or rejects with) caller_unauthenticated, which does not tell an unknown id from a wrong key (R29), and
  * store_unavailable.
  */
 export function identify(
-  { directory, clock }: Pick<Room, 'directory' | 'clock'>,
+  who: Who,
   { head, session }: Pick<ServerExchange<Session>, 'head' | 'session'>,
   entrance: Entrance,
 ): Caller | Promise<Caller> {
+  const { directory, clock } = who
   const { fields } = head
   const { tunnel, certificate } = session
   if (tunnel) {
     const { opener } = tunnel
+    if (opener.token && opener.keyHash !== undefined)
+      return callerOfToken(who, entrance, { token: opener.token, keyHash: opener.keyHash }, undefined)
     if (opener.keyHash !== undefined)
       return callerOfKey(directory, clock, entrance, opener.keyHash, undefined, undefined)
     if (opener.certificate) return callerOfCertificate(directory, clock, entrance, opener.certificate, fields)
@@ -46,25 +53,56 @@ export function identify(
   const header = fields.values[at] as string
   let shown = session.shown
   if (shown?.header !== header) {
-    const read = readHeader(header)
-    if (!read) throw unauthenticated(entrance)
-    shown = { header, keyHash: proxyKeyHash(read.key), id: read.id }
+    shown = readHeader(header, who.tokens !== undefined)
+    if (!shown) throw unauthenticated(entrance)
     session.shown = shown
   }
-  return callerOfKey(directory, clock, entrance, shown.keyHash, shown.id, certificate)
+  const { token, keyHash, id } = shown
+  if (token) return callerOfToken(who, entrance, { token, keyHash, id }, certificate)
+  return callerOfKey(directory, clock, entrance, keyHash, id, certificate)
 }
 
-/** `Basic base64(id:key)` or `Bearer key`. Undefined where it is neither, or the key is no key. */
-function readHeader(header: string): { id: string | undefined; key: string } | undefined {
+/**
+ * `Basic base64(id:key)` or `Bearer key`; and where there are issuers, a token in the key's place. Undefined
+ * where it is neither, or the key is no key.
+ */
+function readHeader(header: string, takesTokens: boolean): Shown | undefined {
   const match = /^(basic|bearer) +(\S+)$/i.exec(header)
   if (!match) return undefined
-  const value = match[2] as string
-  if (/^bearer$/i.test(match[1] as string))
-    return isProxyKey(value) ? { id: undefined, key: value } : undefined
-  const text = Buffer.from(value, 'base64').toString('utf8')
-  const colon = text.indexOf(':')
-  const key = text.slice(colon + 1)
-  return colon > 0 && isProxyKey(key) ? { id: text.slice(0, colon), key } : undefined
+  let key = match[2] as string
+  let id: string | undefined
+  if (/^basic$/i.test(match[1] as string)) {
+    const text = Buffer.from(key, 'base64').toString('utf8')
+    const colon = text.indexOf(':')
+    if (colon < 0) return undefined
+    id = text.slice(0, colon)
+    key = text.slice(colon + 1)
+  }
+  if (isProxyKey(key))
+    return id === '' ? undefined : { header, keyHash: proxyKeyHash(key), id, token: undefined }
+  // What means to be a key is never looked at as anything else.
+  if (!takesTokens || key.startsWith('lcm_')) return undefined
+  return { header, keyHash: proxyKeyHash(key), id, token: new Secret(key) }
+}
+
+/** What stands for the id of a user who comes by a token, where a client's proxy setting wants one. */
+const TOKEN_ID = 'jwt'
+
+function callerOfToken(
+  { tokens, clock }: Pick<Who, 'tokens' | 'clock'>,
+  entrance: Entrance,
+  { token, keyHash, id }: { token: Secret; keyHash: string; id?: string | undefined },
+  certificate: ShownCertificate | undefined,
+): Caller | Promise<Caller> {
+  const judge = (caller: Caller): Caller => {
+    const named = id === undefined || id === '' || id === TOKEN_ID || id === caller.principal.id
+    if (!named || !inForce(caller, clock.now())) throw unauthenticated(entrance)
+    if (certificate !== undefined && certificate.id !== caller.principal.id) throw unauthenticated(entrance)
+    return caller
+  }
+  const known = tokens?.caller(keyHash)
+  if (known) return judge(known)
+  return (tokens as TokenCallers).verify(keyHash, token).then(judge)
 }
 
 function callerOfKey(
@@ -110,10 +148,14 @@ function callerOfCertificate(
   return known === undefined ? directory.fetchNamed(id).then(judge) : judge(known)
 }
 
-/** The holder of a certificate; null where there is none, or where it was revoked since the certificate was issued. */
+/**
+ * The holder of a certificate; null where there is none, or where it was revoked since the certificate was issued.
+ * A user of an issuer has no certificate: theirs are the issuer's tokens alone.
+ */
 export function certifiedCaller(named: Named | null, certificate: ShownCertificate): Caller | null {
   if (!named) return null
   const { caller, revokedAt } = named
+  if (isFederatedId(caller.principal.id)) return null
   if (revokedAt !== undefined && certificate.notBefore <= revokedAt) return null
   return { ...caller, certificate, expiresAt: certificate.notAfter }
 }

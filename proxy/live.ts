@@ -2,6 +2,7 @@ import { servedFor } from '../core/act-for.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Directory } from '../core/directory.ts'
 import { asLocumError, type Code } from '../core/errors.ts'
+import type { TokenCallers } from '../core/identity.ts'
 import type { Caller, Change, Principal } from '../core/words.ts'
 import { certifiedCaller } from './caller.ts'
 import { inForce } from './room.ts'
@@ -38,6 +39,7 @@ export class Live {
   /** Connections by whoever they were recognized as: judged like the rest, and not under way. */
   readonly #held = new Set<Held>()
   readonly #directory: Directory
+  readonly #tokens: TokenCallers | undefined
   readonly #clock: Clock
   readonly #onfault: (error: unknown) => void
   readonly #timer: NodeJS.Timeout
@@ -45,8 +47,15 @@ export class Live {
   #owed = false
   #stale = false
 
-  constructor(x: { directory: Directory; clock: Clock; onfault: (error: unknown) => void }) {
+  /** `tokens` has heard of a change before this has. */
+  constructor(x: {
+    directory: Directory
+    tokens?: TokenCallers | undefined
+    clock: Clock
+    onfault: (error: unknown) => void
+  }) {
     this.#directory = x.directory
+    this.#tokens = x.tokens
     this.#clock = x.clock
     this.#onfault = x.onfault
     x.directory.onchange((changes) => this.#judge(changes))
@@ -170,7 +179,9 @@ export class Live {
     }
   }
 
-  async #shownNow({ keyHash, certificate }: Caller): Promise<Caller | null> {
+  async #shownNow(before: Caller): Promise<Caller | null> {
+    const { keyHash, certificate, token } = before
+    if (token) return this.#tokens?.recall(before) ?? null
     if (keyHash !== undefined) return this.#directory.fetchCaller(keyHash)
     if (certificate?.id === undefined) return this.#directory.defaultCaller()
     return certifiedCaller(await this.#directory.fetchNamed(certificate.id), certificate)

@@ -30,7 +30,7 @@ export function refusalOf(
   entrance: Entrance,
   x: { connect?: boolean; headTooLarge?: boolean } = {},
 ): Refusal {
-  const { code, detail, hint, authorizeUrl, retryAfter = 1 } = error
+  const { code, detail, hint, authorizeUrl, retryAfter } = error
   const status = statusOf(code, entrance, x.headTooLarge)
   const { title } = CODES[code]
   // `error`: some vendors' clients look for it alone, and take whatever lacks it for a success.
@@ -43,7 +43,8 @@ export function refusalOf(
   ])
   if (status === 407) fields.append('Proxy-Authenticate', 'Basic realm="Locum", charset="UTF-8"')
   if (status === 401) fields.append('WWW-Authenticate', 'Bearer realm="Locum"')
-  if (status === 503 || status === 429) fields.append('Retry-After', String(retryAfter))
+  if (status === 503 || status === 429 || retryAfter !== undefined)
+    fields.append('Retry-After', String(retryAfter ?? 1))
   const reason = REASONS[status] ?? 'Error'
   return {
     head: {

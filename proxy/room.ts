@@ -1,6 +1,8 @@
 import type { Audit } from '../core/audit.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Broker, Directory } from '../core/directory.ts'
+import type { TokenCallers } from '../core/identity.ts'
+import type { Secret } from '../core/secret.ts'
 import type { TunnelTarget } from '../core/target.ts'
 import type { Caller, Connection, ShownCertificate } from '../core/words.ts'
 import type { Client, Limiter } from './limiter.ts'
@@ -15,6 +17,8 @@ export interface Budgeted {
 /** What every exchange of a listener shares. */
 export interface Room {
   readonly directory: Directory
+  /** Undefined where no issuer's tokens are taken. */
+  readonly tokens: TokenCallers | undefined
   readonly broker: Broker
   readonly upstreams: Upstreams
   readonly audit: Audit
@@ -58,11 +62,21 @@ export interface Session {
   /** Set inside a CONNECT tunnel. */
   readonly tunnel: TunnelSession | undefined
   /** The caller of the last request on this connection, so that the same header is not hashed again. */
-  shown: { readonly header: string; readonly keyHash: string; readonly id: string | undefined } | undefined
+  shown: Shown | undefined
   /** The connection as its caller's; undefined before anybody is known. */
   held: Held | undefined
   /** Ends the connection behind what is under way; undefined inside a tunnel, which ends with its own. */
   readonly rest: (() => void) | undefined
+}
+
+/** How a caller showed who they are: by a key, or by a token. */
+export interface Shown {
+  readonly header: string
+  /** Hex of the SHA-256 of either. */
+  readonly keyHash: string
+  /** What stood beside it in Basic. */
+  readonly id: string | undefined
+  readonly token: Secret | undefined
 }
 
 export interface TunnelSession {
@@ -75,7 +89,7 @@ export interface TunnelSession {
   readonly opener: Caller
 }
 
-/** Whether the caller's key is still in force at this moment. */
+/** Whether the caller's key, token or certificate is still in force at this moment. */
 export function inForce(caller: Caller, now: number): boolean {
   return caller.expiresAt === undefined || caller.expiresAt > now
 }

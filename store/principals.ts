@@ -1,4 +1,5 @@
 import { LocumError } from '../core/errors.ts'
+import { checkFederated, refuseFederated } from '../core/identity.ts'
 import type { Limits } from '../core/limits.ts'
 import type { Store } from '../core/store.ts'
 import type { KeyBounds, PrincipalRecord, ProxyKeyRecord } from '../core/words.ts'
@@ -42,6 +43,7 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
 
     putPrincipal: (as, record) =>
       session.write(as, async (db) => {
+        checkFederated(record)
         const before = await checkedRow(db, record.id)
         const row = session.stamp('principals', {
           id: record.id,
@@ -57,6 +59,9 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
           may_act_for: record.mayActFor === undefined ? null : JSON.stringify(record.mayActFor),
           revoked_at: column(record.revokedAt),
           limits: record.limits === undefined ? null : JSON.stringify(record.limits),
+          issuer: column(record.federated?.issuer),
+          subject_claim: column(record.federated?.claim),
+          subject: column(record.federated?.subject),
         })
         if (before) await db.updateTable('principals').set(row).where('id', '=', row.id).execute()
         else await db.insertInto('principals').values(row).execute()
@@ -87,6 +92,7 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
 
     addKey: (as, key) =>
       session.write(as, async (db) => {
+        refuseFederated(key.principal)
         if (!(await checkedRow(db, key.principal))) {
           throw new LocumError('bad_request', `There is no principal ${JSON.stringify(key.principal)}.`)
         }
@@ -163,9 +169,15 @@ function parsePrincipal(row: PrincipalRow): PrincipalRecord {
     ...member('revokedAt', row.revoked_at),
     ...(row.limits === null ? {} : { limits: parse<Limits>(row.limits) }),
     ...member('managedBy', row.managed_by),
+    ...federatedOf(row),
     version: row.version,
     createdAt: row.created_at,
   }
+}
+
+function federatedOf({ issuer, subject_claim, subject }: PrincipalRow): Pick<PrincipalRecord, 'federated'> {
+  if (issuer === null || subject === null) return {}
+  return { federated: { issuer, ...member('claim', subject_claim), subject } }
 }
 
 function parseKey(row: ProxyKeyRow): ProxyKeyRecord {

@@ -52,6 +52,10 @@ export interface PrincipalRow {
   may_act_for: string | null
   revoked_at: number | null
   limits: string | null
+  issuer: string | null
+  /** Null: `sub`. */
+  subject_claim: string | null
+  subject: string | null
   stamp: string
 }
 

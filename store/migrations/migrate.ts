@@ -7,6 +7,7 @@ import { rowWrites } from './0002-row-writes.ts'
 import { actFor } from './0003-act-for.ts'
 import { limits } from './0004-limits.ts'
 import { providers } from './0005-providers.ts'
+import { federated } from './0006-federated.ts'
 
 /** In order; names are never changed once released. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -15,6 +16,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0003-act-for': actFor,
   '0004-limits': limits,
   '0005-providers': providers,
+  '0006-federated': federated,
 }
 
 /**

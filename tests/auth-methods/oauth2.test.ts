@@ -280,3 +280,34 @@ t.test('the literal answers of RFC 6749 serve: any token type, `expires`, furthe
 function json(response: ServerResponse, status: number, value: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
 }
+
+t.test(
+  'the token of the caller is exchanged for one of the upstream, each for its own (RFC 8693)',
+  async (t) => {
+    const idp = await startIdp(t)
+    const issuer = { issuer: idp.issuer, audience: 'locum', ca: idp.ca, allowPrivateNetwork: true }
+    const exchange = { grant: 'token_exchange', clientId: 'bearer', clientSecret: CLIENT_SECRET }
+    const lab = await startLab(t, exchange, { idp, identity: { issuers: [issuer] } })
+    const call = (token: string) =>
+      fetch(`${lab.site.proxyUrl}/c/api/echo`, { headers: { 'locum-authorization': `Bearer ${token}` } })
+    const ada = await idp.jwt({ sub: 'ada', aud: 'locum' })
+    const ben = await idp.jwt({ sub: 'ben', aud: 'locum' })
+    for (const token of [ada, ben, ada]) t.equal((await call(token)).status, 200)
+    t.match(idp.asked, [
+      { subject_token: ada, subject_token_type: 'urn:ietf:params:oauth:token-type:jwt' },
+      { subject_token: ben },
+    ])
+    t.equal(idp.asked.length, 2)
+    t.equal(new Set(bearers(lab.upstream)).size, 2)
+    const narrower = await idp.jwt({ sub: 'ada', aud: 'locum', scope: 'less' })
+    await call(narrower)
+    t.equal(
+      idp.asked.at(-1)?.subject_token,
+      narrower,
+      'another token of the same user is another question (R24)',
+    )
+    const byKey = await lab.call()
+    t.match(JSON.parse(byKey.body), { code: 'reauthorization_required', hint: /a JWT of an issuer/ })
+    t.equal((await call(await idp.jwt({ sub: 'ada', aud: 'another' }))).status, 401)
+  },
+)

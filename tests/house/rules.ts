@@ -7,6 +7,7 @@ const MAY_SEE: Readonly<Record<string, readonly string[] | 'all'>> = {
   'auth-methods': ['core'],
   store: ['core'],
   certs: ['core'],
+  identity: ['core'],
   operations: ['core'],
   listeners: ['core'],
   proxy: ['core', 'certs', 'listeners', 'proxy/wire'],

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Agent, createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { SignJWT } from 'jose'
 import { type ClientMetadata, type Configuration, type KoaContextWithOIDC, Provider } from 'oidc-provider'
 // @ts-expect-error: it has no types, and the provider warns of it where it takes it by itself
 import { createMemoryAdapter } from 'oidc-provider/lib/adapters/memory_adapter.js'
@@ -27,6 +28,8 @@ export interface Idp {
   /** Seconds that access tokens live. */
   lifetime: number
   /** Somebody's browser: goes where it is sent, signs in, consents, and says where it ends up. */
+  /** A token of somebody, signed by it. */
+  jwt(claims: Readonly<Record<string, unknown>>): Promise<string>
   /** One more client. */
   addClient(metadata: ClientMetadata): Promise<void>
   /** What a client asks by itself; `as` is `id:secret`. */
@@ -194,6 +197,12 @@ export async function startIdp(
     instead: () => false,
     lifetime: 3_600,
     browse: (url, how = {}) => browse(url, ca.cert, how),
+    jwt: (claims) =>
+      new SignJWT({ iss: issuer, ...claims })
+        .setProtectedHeader({ alg: 'RS256', kid: 'one' })
+        .setIssuedAt()
+        .setExpirationTime('1h')
+        .sign(privateKey),
     addClient: async (metadata) => {
       const { adapter } = provider.Client as unknown as {
         adapter: { upsert(id: string, metadata: ClientMetadata): Promise<void> }

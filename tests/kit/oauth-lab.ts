@@ -14,12 +14,13 @@ const PEOPLE = [
 export async function startLab(
   t: Teardown,
   provider: JsonObject,
-  x: { idp?: Idp; connection?: object; credentials?: object[] } = {},
+  x: { idp?: Idp; connection?: object; credentials?: object[]; identity?: object } = {},
 ) {
   const idp = x.idp ?? (await startIdp(t))
   const upstream = await startUpstream(t)
   let now = Date.now()
   const config = (changes: JsonObject = {}) => ({
+    ...(x.identity ? { identity: x.identity } : {}),
     principals: PEOPLE,
     providers: [
       {

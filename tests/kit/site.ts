@@ -185,6 +185,7 @@ interface FileLike {
   connections?: { ca?: string }[]
   credentials?: { fields: Record<string, unknown> }[]
   egress?: { password?: unknown; ca?: string }
+  identity?: { issuers?: { ca?: string }[] }
 }
 
 /** The file as it is applied: secrets in the environment, keys and CAs in files beside it. */
@@ -205,6 +206,11 @@ function ready(
     if (!connection.ca?.startsWith('-----BEGIN')) continue
     writeFileSync(join(folder, `ca-${i}.pem`), connection.ca)
     connection.ca = `./ca-${i}.pem`
+  }
+  for (const [i, issuer] of (config.identity?.issuers ?? []).entries()) {
+    if (!issuer.ca?.startsWith('-----BEGIN')) continue
+    writeFileSync(join(folder, `issuer-${i}.pem`), issuer.ca)
+    issuer.ca = `./issuer-${i}.pem`
   }
   const viaEnv = (value: unknown): unknown => {
     if (typeof value === 'string') {
