@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import { serveConsole } from './admin/listener.ts'
 import type { ConsolePages } from './admin/pages.ts'
 import { methods } from './auth-methods/index.ts'
@@ -8,6 +9,7 @@ import { ConnectionBudgets } from './broker/budgets.ts'
 import { Consents } from './broker/consents.ts'
 import { StoreDirectory } from './broker/directory.ts'
 import { Grants } from './broker/grants.ts'
+import { Notices } from './broker/notices.ts'
 import { openAuthority } from './certs/authority.ts'
 import { followAuthority } from './certs/following.ts'
 import { openSigningKeys } from './certs/signing.ts'
@@ -18,6 +20,7 @@ import { LocumError } from './core/errors.ts'
 import type { Issuer } from './core/identity.ts'
 import type { Limits } from './core/limits.ts'
 import { checkOpenness, type ListenSpec, parseListenAddress, type TlsFiles } from './core/listen.ts'
+import type { Webhook } from './core/notice.ts'
 import { type Connection, SYSTEM } from './core/words.ts'
 import { IssuerCallers } from './identity/callers.ts'
 import type { Bound } from './listeners/bind.ts'
@@ -61,6 +64,10 @@ export interface StartConfig {
   readonly identity?: { readonly default?: string; readonly issuers?: readonly Issuer[] }
   /** The parent proxy that everything leaves by. */
   readonly egress?: Egress
+  /** Where notices of what somebody has to do are sent. */
+  readonly notify?: Webhook
+  /** Waits so many ms, between two tries; by the system's clock unless told. */
+  readonly pause?: (ms: number) => Promise<unknown>
   /** What becomes of a CONNECT to a host that no connection names: refused unless told. */
   readonly unmatched?: 'deny' | 'tunnel'
   /** Whether a use waits until the disk has its record, not only the operating system. */
@@ -145,13 +152,30 @@ export async function start(config: StartConfig): Promise<Running> {
     const { id: siteId, url: siteUrl } = await store.site()
     const signingKeys = openSigningKeys(store, sealer, clock)
     const callOut = callOutBy(upstreams)
-    const grants = new Grants({ store, sealer, clock, callOut, signingKeys })
     /** Known when they are open. */
     const addresses: { url: string | undefined; gateway: string | undefined } = {
       url: siteUrl,
       gateway: undefined,
     }
     const connectUrl = (provider: string) => `${addresses.url}/connect/${provider}`
+    const ending = new AbortController()
+    closers.push(() => ending.abort())
+    const pause = config.pause ?? ((ms) => wait(ms, undefined, { ref: false, signal: ending.signal }))
+    const notices = config.notify && new Notices({ webhook: config.notify, callOut, clock, onfault, pause })
+    const grants = new Grants({
+      store,
+      sealer,
+      clock,
+      callOut,
+      signingKeys,
+      ondead: ({ route, holder, provider }, { detail }) => {
+        if (!provider) return
+        const { id: credential, owner } = holder
+        const authorizeUrl = connectUrl(provider.name)
+        const about = { provider: provider.name, connection: route.connection.name, credential, owner }
+        void notices?.send({ event: 'reauthorization_required', ...about, detail, authorizeUrl })
+      },
+    })
     const broker = new StoreBroker({ store, sealer, clock, directory, grants, connectUrl })
     closers.push(() => broker.close())
     const { issuers = [] } = config.identity ?? {}

@@ -37,7 +37,7 @@ const rules: ProviderRules = {
   },
   endpoints(config) {
     const endpoint = readExchange(config)
-    return endpoint === undefined ? [] : [new URL(endpoint).origin]
+    return endpoint === undefined ? [] : [new URL(endpoint).href]
   },
   ofCaller: (config, caller) => callerIn(readAssertion(config, readExchange(config)), caller),
 }

@@ -16,9 +16,9 @@ import { consent } from './oauth/consent.ts'
 import {
   BY_CONSENT,
   CLIENT_FIELDS,
+  endpointsOf,
   OAUTH_SCHEMA,
   type OAuthProvider,
-  originsOf,
   readOAuthProvider,
   text,
   wrong,
@@ -50,7 +50,7 @@ const rules: ProviderRules = {
       if (foreign !== undefined) throw wrong(`\`${foreign}\` is for the grant jwt_bearer`)
     }
   },
-  endpoints: (config) => originsOf(readOAuthProvider(config)),
+  endpoints: (config) => endpointsOf(readOAuthProvider(config)),
   byConsent: (config) => BY_CONSENT.includes(readOAuthProvider(config).grant),
   credentialFields: (config) => (readOAuthProvider(config).grant === 'password' ? USER : undefined),
   ofCaller(config, caller) {

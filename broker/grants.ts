@@ -60,6 +60,7 @@ export class Grants {
   readonly #callOut: CallOut
   readonly #signingKeys: SigningKeys
   readonly #patience: number
+  readonly #ondead: ((x: GrantRequest, error: LocumError) => void) | undefined
   readonly #backoff: Backoff
   readonly #underWay = new Map<string, Promise<HeldGrant>>()
   /** What was acquired and the store did not take: kept here until it does. */
@@ -71,6 +72,8 @@ export class Grants {
     clock: Clock
     callOut: CallOut
     signingKeys: SigningKeys
+    /** Told, once, of a grant that is good for nothing any more. */
+    ondead?: (x: GrantRequest, error: LocumError) => void
     /** How long a call-out may take, ms. */
     patience?: number
   }) {
@@ -81,6 +84,7 @@ export class Grants {
     this.#callOut = x.callOut
     this.#signingKeys = x.signingKeys
     this.#patience = x.patience ?? CALL_OUT
+    this.#ondead = x.ondead
     this.#backoff = new Backoff(x.clock)
   }
 
@@ -188,7 +192,7 @@ export class Grants {
       grant = await this.#acquire(x, previous)
     } catch (thrown) {
       let error = asLocumError(thrown)
-      if (row && error.code === 'reauthorization_required' && error.lasting)
+      if (row && error.code === 'reauthorization_required' && error.lasting) {
         error = await this.#bury(
           key,
           x.holder,
@@ -196,6 +200,8 @@ export class Grants {
           { version, cutShort: row.intended !== undefined },
           error,
         )
+        this.#ondead?.(x, error)
+      }
       this.#backoff.failed(key, error)
       throw error
     }

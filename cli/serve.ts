@@ -138,13 +138,14 @@ async function startOn(
   }
   const prove = (challenge: string) => sign.prove(challenge)
   try {
-    const { identity, egress, unmatched, limits: callers, audit } = content ?? {}
+    const { identity, egress, notify, unmatched, limits: callers, audit } = content ?? {}
     return await start({
       data: site.data,
       store: site,
       listen,
       identity,
       egress,
+      notify,
       unmatched,
       callers,
       durability: audit?.durability,

@@ -41,7 +41,7 @@ export interface ProviderRules {
   readonly fields: Readonly<Record<string, FieldRule>>
   /** Throws bad_request where it does not make sense. `fields`: those that are given. */
   checkConfig(config: JsonObject, fields: readonly string[]): void
-  /** Origins to which it takes its secrets, and those of credentials. */
+  /** URLs to which it takes its secrets, and those of credentials. */
   endpoints(config: JsonObject): readonly string[]
   /** Whether its credentials are made by somebody's consent at the provider, not entered. */
   byConsent?(config: JsonObject): boolean

@@ -42,8 +42,8 @@ export function needsNoCredential(
 }
 
 /**
- * The connection with all that a credential of it is taken to, and with what: what its owner approves. Of a
- * provider that is by consent nothing is sent that its owner did not give it.
+ * The connection with all that a credential of it is taken to, and with what: what its owner approves. What somebody
+ * consented to goes to the provider's endpoints alone, by the way that they are reached.
  */
 export function withProvider(
   connection: Connection,
@@ -51,13 +51,12 @@ export function withProvider(
   provider: Pick<Provider, 'config' | 'calls'> | undefined,
 ): Connection {
   if (!provider) return connection
+  const { config } = provider
   const calls = [...new Set([...(connection.calls ?? []), ...provider.calls])]
-  const consent = method.provider?.byConsent?.(provider.config) ?? false
-  return {
-    ...connection,
-    calls,
-    methodConfig: consent ? {} : { ...connection.methodConfig, provider: provider.config },
-  }
+  if (!method.provider?.byConsent?.(config))
+    return { ...connection, calls, methodConfig: { ...connection.methodConfig, provider: config } }
+  const { ca = null, allowPlaintext = false, allowPrivateNetwork = false } = config
+  return { ...connection, calls, methodConfig: { ca, allowPlaintext, allowPrivateNetwork } }
 }
 
 /** The place that a provider's field is sealed for; what is sealed is the UTF-8 of the field's JSON. */

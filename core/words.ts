@@ -133,7 +133,7 @@ export interface Connection {
   /** What `auth` says beside `method` and `provider`. */
   readonly methodConfig: JsonObject
   readonly provider?: string
-  /** Origins that the method takes the credential to, beside the destinations. */
+  /** Origins or URLs that the method takes the credential to, beside the destinations. */
   readonly calls?: readonly string[]
   readonly source: Source
   readonly fallback: readonly ('profile' | 'shared')[]
@@ -170,7 +170,7 @@ export interface Provider {
   readonly method: string
   /** What is no secret of it. */
   readonly config: JsonObject
-  /** Origins that it takes secrets to. */
+  /** URLs that it takes secrets to. */
   readonly calls: readonly string[]
   readonly fieldNames: readonly string[]
   /** One sealed value a field: the UTF-8 of the field's JSON. */

@@ -257,6 +257,25 @@ export const EgressEntry = closed(
   'a parent proxy: { proxy: http://corp:3128 }',
 )
 
+export const NotifyEntry = closed(
+  {
+    webhook: about('Where notices are sent, as JSON: that somebody has to consent again.', Text, {
+      examples: ['https://hooks.example.com/locum'],
+    }),
+    secret: about('Signs each notice, so that whoever gets it knows that it is of this site.', SecretSource),
+    ca: Type.Optional(
+      about('A PEM file with the CA of that address, relative to this file.', Text, {
+        examples: ['./hooks-ca.pem'],
+      }),
+    ),
+    allowPrivateNetwork: Type.Optional(
+      about('Lets it reach loopback and private addresses.', Type.Boolean(), { default: false }),
+    ),
+    allowPlaintext: Type.Optional(about('Lets it go over http.', Type.Boolean(), { default: false })),
+  },
+  'a webhook: { webhook, secret }',
+)
+
 export const FileSchema = closed(
   {
     name: Type.Optional(
@@ -294,6 +313,7 @@ export const FileSchema = closed(
       ),
     ),
     egress: Type.Optional(about('The parent proxy that everything leaves by.', EgressEntry)),
+    notify: Type.Optional(about('Whom to tell of what somebody has to do.', NotifyEntry)),
     unmatched: Type.Optional(
       about(
         'What becomes of a CONNECT to a host that no connection names. `tunnel`: to port 443 of public addresses it passes untouched.',
@@ -331,6 +351,7 @@ export const FileSchema = closed(
   'keys such as `connections:`',
 )
 
+export type NotifyEntry = Static<typeof NotifyEntry>
 export type EgressEntry = Static<typeof EgressEntry>
 export type PrincipalEntry = Static<typeof PrincipalEntry>
 export type ProviderEntry = Static<typeof ProviderEntry>

@@ -3,6 +3,7 @@ import type { Egress } from '../core/egress.ts'
 import { LocumError } from '../core/errors.ts'
 import { type Issuer, refuseFederated } from '../core/identity.ts'
 import type { Limits } from '../core/limits.ts'
+import type { Webhook } from '../core/notice.ts'
 import { isProxyKey, proxyKeyHash } from '../core/proxy-key.ts'
 import type { JsonObject } from '../core/secret.ts'
 import type { Connection, Scope } from '../core/words.ts'
@@ -12,6 +13,7 @@ import { toConnection } from './file-connection.ts'
 import { readEgress } from './file-egress.ts'
 import { readIssuers } from './file-identity.ts'
 import { type DesiredListeners, readListeners } from './file-listen.ts'
+import { readNotify } from './file-notify.ts'
 import { type DesiredProvider, toProvider } from './file-provider.ts'
 import { type CredentialEntry, FileSchema, type FileValue } from './file-schema.ts'
 import { someLimits } from './limits-schema.ts'
@@ -59,6 +61,8 @@ export interface FileContent {
   readonly identity: { readonly default?: string; readonly issuers: readonly Issuer[] }
   /** The parent proxy of whoever serves with this file. */
   readonly egress?: Egress
+  /** Where whoever serves with this file sends notices. */
+  readonly notify?: Webhook
   readonly unmatched: NonNullable<FileValue['unmatched']>
   readonly audit: NonNullable<FileValue['audit']>
   /** What holds for principals without limits of their own, and for clients that nobody knows yet. */
@@ -112,6 +116,7 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
   }
   checkSite(value, reading)
   checkDoubles(value, reading)
+  const notify = value.notify && (await readNotify(value.notify, reading))
   const egress = value.egress && (await readEgress(value.egress, reading))
   const issuers = await readIssuers(value.identity?.issuers ?? [], reading)
   const standIn = value.identity?.default
@@ -130,6 +135,7 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
     listen,
     identity: { default: standIn, issuers },
     egress,
+    notify,
     unmatched: value.unmatched ?? 'deny',
     audit: value.audit ?? {},
     limits: value.limits ?? {},

@@ -11,7 +11,7 @@ export interface ProviderView {
   readonly name: string
   readonly method: string
   readonly config: JsonObject
-  /** Origins that it takes secrets to. */
+  /** URLs that it takes secrets to. */
   readonly calls: readonly string[]
   readonly fields: readonly string[]
   /** Connections that use it. */

@@ -186,15 +186,15 @@ function checkClient({ grant, clientAuth }: OAuthProvider, fields: readonly stri
     throw wrong('client_credentials needs a client that authenticates: give its `clientSecret`')
 }
 
-/** Origins to which a client's secrets, and those of its users, are taken. What an issuer names is its own to say. */
-export function originsOf({ issuer, endpoints }: Pick<OAuthProvider, 'issuer' | 'endpoints'>): string[] {
-  const all = [
-    issuer,
-    endpoints.token_endpoint,
-    endpoints.device_authorization_endpoint,
-    endpoints.revocation_endpoint,
-  ]
-  return [...new Set(all.filter((one) => one !== undefined).map((one) => new URL(one).origin))]
+/** Where a client's secrets, and those of its users, are taken. What an issuer names is its own to say. */
+export function endpointsOf({ issuer, endpoints }: Pick<OAuthProvider, 'issuer' | 'endpoints'>): string[] {
+  const {
+    token_endpoint: token,
+    device_authorization_endpoint: device,
+    revocation_endpoint: revocation,
+  } = endpoints
+  const all = [issuer, token, device, revocation].filter((one) => one !== undefined)
+  return [...new Set(all.map((one) => new URL(one).href))]
 }
 
 export function readRules(config: JsonObject): CallOutRules {

@@ -1,5 +1,10 @@
+import { createHmac } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { credentialPlace } from '../../core/credential.ts'
+import type { JsonObject } from '../../core/secret.ts'
 import { LOCAL } from '../../core/words.ts'
 import { rotatePrincipalKey } from '../../operations/principals.ts'
 import { CLIENT_SECRET, startIdp } from '../kit/idp.ts'
@@ -141,6 +146,52 @@ t.test('a grant that was revoked is said, asked for no more, and given again', a
   t.equal((await lab.call()).status, 200)
 })
 
+t.test('a webhook is told of a grant that is dead, once, in signed words', async (t) => {
+  const told: { body: string; signature: string }[] = []
+  let status = 500
+  const hook = createServer(async (request, response) => {
+    let body = ''
+    for await (const piece of request) body += piece
+    told.push({ body, signature: String(request.headers['locum-signature']) })
+    response.writeHead(status).end()
+    status = 204
+  })
+  hook.listen(0, '127.0.0.1')
+  await once(hook, 'listening')
+  t.teardown(() => hook.close())
+  const { port } = hook.address() as AddressInfo
+  const open = { allowPlaintext: true, allowPrivateNetwork: true }
+  const notify = { webhook: `http://127.0.0.1:${port}/hook`, secret: { env: 'HOOK_SECRET' }, ...open }
+  const lab = await startLab(t, BY_CODE, {
+    ...PER_USER,
+    notify,
+    env: { HOOK_SECRET: 'the secret of the hook' },
+  })
+  await lab.person.signIn('ada')
+  await lab.person.connect('idp', lab.idp)
+  t.equal((await lab.call()).status, 200)
+  const [, refresh] = lab.idp.tokens
+  const stolen = { grant_type: 'refresh_token', refresh_token: refresh ?? '' }
+  for (const _ of [1, 2]) await lab.idp.post('/token', stolen, `web:${CLIENT_SECRET}`)
+  await lab.later(3_601_000)
+  for (const _ of [1, 2]) t.equal((await lab.call()).status, 424)
+  while (told.length < 2) await new Promise((resolve) => setImmediate(resolve))
+  t.equal(told.length, 2, 'again where it was not taken')
+  const [{ body, signature } = { body: '', signature: '' }] = told
+  t.match(JSON.parse(body), {
+    event: 'reauthorization_required',
+    provider: 'idp',
+    connection: 'api',
+    owner: 'user:ada',
+    detail: /^idp said invalid_grant/,
+    authorizeUrl: `${lab.site.consoleUrl}/connect/idp`,
+  })
+  const [, seconds, digest] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(signature) ?? []
+  const expected = createHmac('sha256', 'the secret of the hook').update(`${seconds}.${body}`).digest('hex')
+  t.equal(digest, expected)
+  for (const token of lab.idp.tokens) t.notMatch(body, token)
+})
+
 t.test("a user's new key suspends what they consented to, until they do so again", async (t) => {
   const lab = await startLab(t, BY_CODE, PER_USER)
   await lab.person.signIn('ada')
@@ -176,14 +227,23 @@ t.test('a connection that reaches more asks again; what was approved goes on (R2
     headers: { 'locum-authorization': `Bearer ${lab.site.keys.ada}` },
   })
   t.equal(elsewhere.status, 400, 'the gateway no longer knows which is meant')
-  // An endpoint of another origin: nobody approved that it gets the refresh token.
-  const moved = lab.config({ revocationEndpoint: 'https://elsewhere.example/revoke' })
-  await lab.site.apply(moved)
+  await lab.site.apply(lab.config({ scopes: ['openid', 'offline_access', 'read', 'write'] }))
   await lab.site.settle()
-  t.match(JSON.parse((await lab.call()).body), {
-    code: 'credential_outside_audience',
-    authorizeUrl: `${lab.site.consoleUrl}/connect/idp`,
-  })
+  t.equal((await lab.call()).status, 200, 'what is asked for the next time')
+  // Another endpoint, or another way to it: nobody approved that it gets the refresh token.
+  for (const changes of [
+    { revocationEndpoint: 'https://elsewhere.example/revoke' },
+    { revocationEndpoint: `${lab.idp.issuer}/another/revocation` },
+    { ca: lab.site.ca },
+    { allowPlaintext: true },
+  ] as JsonObject[]) {
+    await lab.site.apply(lab.config(changes))
+    await lab.site.settle()
+    t.match(JSON.parse((await lab.call()).body), {
+      code: 'credential_outside_audience',
+      authorizeUrl: `${lab.site.consoleUrl}/connect/idp`,
+    })
+  }
 })
 
 t.test('one consent serves every connection of the provider', async (t) => {

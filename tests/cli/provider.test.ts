@@ -34,7 +34,7 @@ t.test('providers are applied, listed and shown without their secrets, and remov
     t.equal(code, 0)
     t.notMatch(out, /the-client|the-secret/)
   }
-  t.match(all[0]?.out, /idp\s+oauth2\s+authorization_code\s+https:\/\/idp\.example\s+api/)
+  t.match(all[0]?.out, /idp\s+oauth2\s+authorization_code\s+https:\/\/idp\.example\/\s+api/)
   t.match(JSON.parse(all[2]?.out ?? ''), {
     fields: ['clientId', 'clientSecret'],
     calls: ['https://idp.example'],

@@ -14,13 +14,21 @@ const PEOPLE = [
 export async function startLab(
   t: Teardown,
   provider: JsonObject,
-  x: { idp?: Idp; connection?: object; credentials?: object[]; identity?: object } = {},
+  x: {
+    idp?: Idp
+    connection?: object
+    credentials?: object[]
+    identity?: object
+    notify?: object
+    env?: Record<string, string>
+  } = {},
 ) {
   const idp = x.idp ?? (await startIdp(t))
   const upstream = await startUpstream(t)
   let now = Date.now()
   const config = (changes: JsonObject = {}) => ({
     ...(x.identity ? { identity: x.identity } : {}),
+    ...(x.notify ? { notify: x.notify } : {}),
     principals: PEOPLE,
     providers: [
       {
@@ -45,7 +53,7 @@ export async function startLab(
     ],
     credentials: x.credentials ?? [],
   })
-  const site = await startSite(t, config(), { clock: { now: () => now } })
+  const site = await startSite(t, config(), { clock: { now: () => now }, env: x.env, pause: async () => {} })
   const goal = { ...upstream, name: 'api' }
   const call = (as = 'ada', headers: readonly string[] = []) =>
     askBy(t, site, 'connect', goal, { path: '/echo', headers, as })

@@ -32,6 +32,9 @@ export interface SiteOptions {
   readonly limits?: StartConfig['limits']
   readonly lookup?: StartConfig['lookup']
   readonly audit?: OpenOptions['audit']
+  /** Of the environment, beside what a configuration needs. */
+  readonly env?: Readonly<Record<string, string>>
+  readonly pause?: StartConfig['pause']
   /** Faults that the operator hears of are expected: otherwise one fails the test. */
   readonly faults?: 'expected'
 }
@@ -80,7 +83,7 @@ export async function startSite(
   const methods = new Map([...everyMethod, ...(options.methods ?? []).map((one) => [one.id, one] as const)])
   const opened = await openStore({ data, env: {}, clock, audit: options.audit })
   const { store, sealer, audit } = opened
-  const env: Record<string, string> = {}
+  const env: Record<string, string> = { ...options.env }
   const context: Context = {
     as: LOCAL,
     store,
@@ -126,6 +129,8 @@ export async function startSite(
     identity: content.identity,
     egress: content.egress,
     unmatched: content.unmatched,
+    notify: content.notify,
+    pause: options.pause,
     callers: content.limits,
     lookup: options.lookup,
     env: {},
