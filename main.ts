@@ -23,6 +23,7 @@ import { checkOpenness, type ListenSpec, parseListenAddress, type TlsFiles } fro
 import type { Webhook } from './core/notice.ts'
 import { type Connection, SYSTEM } from './core/words.ts'
 import { IssuerCallers } from './identity/callers.ts'
+import { IssuerLogins } from './identity/logins.ts'
 import type { Bound } from './listeners/bind.ts'
 import { Limiter, NEWCOMERS } from './proxy/limiter.ts'
 import { ProxyListener } from './proxy/listener.ts'
@@ -214,6 +215,15 @@ export async function start(config: StartConfig): Promise<Running> {
       siteId,
       siteUrl,
       using: { as: SYSTEM, store, clock, audit, random: (bytes) => randomBytes(bytes) },
+      logins:
+        tokens &&
+        loginsOf(issuers, everyMethod, {
+          store,
+          sealer,
+          clock,
+          io: () => grants.io(),
+          join: (...x) => tokens.join(...x),
+        }),
       consents: new Consents({ store, sealer, clock, methods: everyMethod, audit, grants }),
       connectUrl,
       wayFor: async (origin) => ({
@@ -289,6 +299,17 @@ export async function start(config: StartConfig): Promise<Running> {
     await unwind()
     throw error
   }
+}
+
+/** Undefined where no issuer has a client for it. */
+function loginsOf(
+  issuers: readonly Issuer[],
+  known: typeof methods,
+  x: Omit<ConstructorParameters<typeof IssuerLogins>[0], 'issuers' | 'consent'>,
+): IssuerLogins | undefined {
+  const consent = known.get('oauth2')?.consent
+  if (!consent || !issuers.some(({ login }) => login !== undefined)) return undefined
+  return new IssuerLogins({ ...x, issuers, consent })
 }
 
 /** Connections of a page that need no gateway, and where they are. */

@@ -5,7 +5,7 @@ import type { Principal, PrincipalRecord, Scope } from '../core/words.ts'
 import { type Answer, type Asked, demandOwnOrigin, formOf } from './asked.ts'
 import { html, page } from './html.ts'
 import type { ConsolePages } from './pages.ts'
-import { cookieText, sessionCookie, signedIn, signInForm } from './sign-in.ts'
+import { cookieText, sessionCookie, signedIn, signInChoice } from './sign-in.ts'
 
 /** Seconds that a browser may be away at a provider. */
 const AWAY = 600
@@ -37,7 +37,7 @@ export async function showConnect(pages: ConsolePages, asked: Asked): Promise<An
   if (ticket === null && !who)
     return page(
       `Connect ${asked.name}`,
-      html`<p>Sign in, to say whose it is.</p>${signInForm(asked.url.pathname + asked.url.search)}`,
+      html`<p>Sign in, to say whose it is.</p>${signInChoice(pages, asked.url.pathname + asked.url.search)}`,
     )
   // Whose it is, a ticket says when it is taken: a page that is only looked at takes none.
   const scope = ticket === null && who ? scopeOf(parameters.get('for'), who) : undefined

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import type { Consenting } from '../core/consent.ts'
 import { LocumError } from '../core/errors.ts'
+import type { Logins } from '../core/identity.ts'
 import type { Context } from '../operations/operation.ts'
 import type { Answer, Asked } from './asked.ts'
 import { callBack, callBackWithFragment, connect, showConnect } from './connect.ts'
 import { type Check, health, readiness } from './health.ts'
 import { endConsent, openPageSession, preflight, showConsent } from './sessions.ts'
-import { showSignIn, signIn, signInPage, signOut } from './sign-in.ts'
+import { showSignIn, signIn, signInBack, signInBy, signInPage, signOut } from './sign-in.ts'
 
 /** Asked by load balancers and container platforms, under whatever name they know. */
 export const HEALTH = ['/healthz', '/readyz']
@@ -28,6 +29,8 @@ export interface ConsolePages {
   /** As the program itself: each page says who may. */
   readonly using: Pick<Context, 'as' | 'store' | 'clock' | 'random' | 'audit'>
   readonly consents: Consenting
+  /** People who sign in by an issuer; undefined: nobody does. */
+  readonly logins: Logins | undefined
   connectUrl(provider: string): string
   /** How a page of that origin reaches the gateway, and what it reaches without. */
   wayFor(
@@ -83,6 +86,8 @@ const PAGES: ReadonlyMap<string, Page> = new Map<string, Page>([
     },
   ],
   ['/sign-in', { isPublic: true, forPeople: true, GET: people(showSignIn), POST: people(signIn) }],
+  ['/sign-in/issuer', { isPublic: true, forPeople: true, POST: people(signInBy) }],
+  ['/sign-in/callback', { isPublic: true, forPeople: true, GET: people(signInBack) }],
   ['/sign-in/page', { isPublic: true, forPeople: true, POST: people(signInPage) }],
   ['/sign-out', { isPublic: true, forPeople: true, POST: people(signOut) }],
   ['/connect/*', { isPublic: true, forPeople: true, GET: people(showConnect), POST: people(connect) }],

@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto'
 import { LocumError } from '../core/errors.ts'
 import type { PrincipalRecord } from '../core/words.ts'
 import {
@@ -32,7 +33,7 @@ function nextOf(text: string | null): string {
 }
 
 /** The form, in whatever page; `problem` is what was wrong the time before. */
-export function signInForm(next: string, problem?: string): Html {
+function signInForm(next: string, problem?: string): Html {
   return html`${problem === undefined ? undefined : html`<p class="problem" role="alert">${problem}</p>`}
 <form method="post" action="/sign-in">
 <input type="hidden" name="next" value="${next}">
@@ -42,12 +43,81 @@ export function signInForm(next: string, problem?: string): Html {
 </form>`
 }
 
+/** As `signInForm`, with the issuers by which people sign in too. */
+export function signInChoice({ logins }: Pick<ConsolePages, 'logins'>, next: string, problem?: string): Html {
+  const issuers = logins?.issuers ?? []
+  return html`${issuers.map(
+    (issuer) => html`<form method="post" action="/sign-in/issuer">
+<input type="hidden" name="next" value="${next}">
+<input type="hidden" name="issuer" value="${issuer}">
+<button>Sign in with ${new URL(issuer).host}</button>
+</form>`,
+  )}${signInForm(next, problem)}`
+}
+
+/** `POST /sign-in/issuer`: sends them there. */
+export async function signInBy(pages: ConsolePages, asked: Asked): Promise<Answer> {
+  demandOwnOrigin(asked)
+  if (!pages.logins) throw new LocumError('bad_request', 'Nobody signs in here by an issuer.')
+  const form = formOf(asked)
+  const session = randomBytes(32).toString('base64url')
+  const url = await pages.logins.begin({
+    issuer: form.get('issuer') ?? '',
+    session: sessionOf(session),
+    redirectUri: callbackOf(pages, asked),
+    next: nextOf(form.get('next')),
+  })
+  return page('Sign in', html`<p><a id="go" href="${url}">Continue to ${new URL(url).host}</a></p>`, {
+    data: { go: url },
+    cookies: [cookieText(loginCookie(pages), session, 600)],
+  })
+}
+
+/** `GET /sign-in/callback` */
+export async function signInBack(pages: ConsolePages, asked: Asked): Promise<Answer> {
+  if (!pages.logins) throw new LocumError('bad_request', 'Nobody signs in here by an issuer.')
+  const answer = new URL(callbackOf(pages, asked))
+  answer.search = asked.url.search
+  const session = sessionOf(asked.cookies.get(loginCookie(pages)) ?? '')
+  const state = asked.url.searchParams.get('state') ?? ''
+  const { user, next } = await pages.logins.complete({ state, session, answer })
+  return signedInAs(pages, user, next, [cookieText(loginCookie(pages), '', 0)])
+}
+
+function callbackOf({ siteUrl }: Pick<ConsolePages, 'siteUrl'>, { url }: Pick<Asked, 'url'>): string {
+  return `${siteUrl ?? url.origin}/sign-in/callback`
+}
+
+/** Of a browser on its way to an issuer and back. */
+function loginCookie(pages: ConsolePages): string {
+  return `${sessionCookie(pages)}-login`
+}
+
+function sessionOf(cookie: string): string {
+  return createHash('sha256').update(`locum login\n${cookie}`).digest('hex')
+}
+
+async function signedInAs(
+  pages: ConsolePages,
+  who: PrincipalRecord,
+  next: string,
+  cookies: readonly string[] = [],
+): Promise<Answer> {
+  const { key, expiresAt } = await openConsoleSession(pages.using, who)
+  const seconds = Math.floor((expiresAt - pages.using.clock.now()) / 1000)
+  const headers = {
+    Location: next,
+    'Set-Cookie': [cookieText(sessionCookie(pages), key, seconds), ...cookies],
+  }
+  return { status: 303, type: 'text/plain; charset=utf-8', body: '', headers }
+}
+
 /** `GET /sign-in`: for the console, or `?origin=` for a page that wants to call as whoever signs in. */
 export async function showSignIn(pages: ConsolePages, asked: Asked): Promise<Answer> {
   const origin = asked.url.searchParams.get('origin')
   const who = await signedIn(pages, asked)
   if (origin !== null) await demandListed(pages, origin)
-  if (!who) return page('Sign in', signInForm(nextOf(asked.url.pathname + asked.url.search)))
+  if (!who) return page('Sign in', signInChoice(pages, nextOf(asked.url.pathname + asked.url.search)))
   if (origin === null)
     return page(
       'Signed in',
@@ -74,17 +144,9 @@ export async function signIn(pages: ConsolePages, asked: Asked): Promise<Answer>
     who = await whoShows(pages.using, form.get('key') ?? '', form.get('id') ?? '')
   } catch (thrown) {
     if (!(thrown instanceof LocumError) || thrown.code !== 'caller_unauthenticated') throw thrown
-    return page('Sign in', signInForm(next, `${thrown.detail} ${thrown.hint}`), { status: 401 })
+    return page('Sign in', signInChoice(pages, next, `${thrown.detail} ${thrown.hint}`), { status: 401 })
   }
-  const { key, expiresAt } = await openConsoleSession(pages.using, who)
-  const seconds = Math.floor((expiresAt - pages.using.clock.now()) / 1000)
-  const cookie = cookieText(sessionCookie(pages), key, seconds)
-  return {
-    status: 303,
-    type: 'text/plain; charset=utf-8',
-    body: '',
-    headers: { Location: next, 'Set-Cookie': cookie },
-  }
+  return signedInAs(pages, who, next)
 }
 
 /** `POST /sign-in/page`: the key of a page, told to exactly its origin. */

@@ -40,6 +40,16 @@ export interface Issuer {
   readonly jwksUri?: string
   readonly algorithms: readonly Signature[]
   readonly rules: CallOutRules
+  /** Where its users may sign in at the console: Locum's client there. */
+  readonly login?: LoginClient
+}
+
+/** Locum as a client of an issuer. */
+export interface LoginClient {
+  readonly clientId: string
+  readonly clientSecret: Secret | undefined
+  /** Asked for beside `openid`. */
+  readonly scopes: readonly string[]
 }
 
 /** Whom an issuer names. `claim` is left out where it is `sub`. */
@@ -67,7 +77,10 @@ export function isFederatedId(id: string): boolean {
   return id.startsWith(PREFIX)
 }
 
-/** Throws bad_request where an id is kept for users of issuers: nobody else gets it, nor a proxy key for it. */
+/**
+ * Throws bad_request where an id is kept for users of issuers: nobody else gets it, nor a proxy key for it, but what Locum gives
+ * them itself when they have signed in.
+ */
 export function refuseFederated(id: string): void {
   if (!isFederatedId(id)) return
   throw new LocumError('bad_request', `\`${id}\` is the id of a user of an issuer (\`identity.issuers\`).`, {
@@ -84,6 +97,20 @@ export function checkFederated(
   if (id === federatedId(federated) && kind === 'user' && !admin && !mayActFor && managedBy === undefined)
     return
   throw new LocumError('bad_request', `\`${id}\` cannot be a user of an issuer with these rights.`)
+}
+
+/** People who sign in at the console by their issuer. */
+export interface Logins {
+  /** Those by which somebody can. */
+  readonly issuers: readonly string[]
+  /** Where a browser is sent. `session`: the browser's own; `next`: where it goes then. Throws bad_request, refresh_failed. */
+  begin(x: { issuer: string; session: string; redirectUri: string; next: string }): Promise<string>
+  /** Who has signed in, once. Throws bad_request, refresh_failed, caller_unauthenticated. */
+  complete(x: {
+    state: string
+    session: string
+    answer: URL
+  }): Promise<{ user: PrincipalRecord; next: string }>
 }
 
 /** Who calls by a token of an issuer. */

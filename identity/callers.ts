@@ -68,6 +68,14 @@ export class IssuerCallers implements TokenCallers {
     return work
   }
 
+  /** The principal whom claims name that an issuer has vouched for. Throws caller_unauthenticated. */
+  async join(issuer: Issuer, claims: JsonObject): Promise<PrincipalRecord> {
+    const record = await this.#recordOf(readPerson(issuer, claims))
+    if (record.disabled)
+      refuseToken('This user is disabled here.', 'Whoever administers this installation can enable them.')
+    return record
+  }
+
   async recall(caller: Caller): Promise<Caller | null> {
     const { principal, keyHash = '' } = caller
     if (this.caller(keyHash)) return caller

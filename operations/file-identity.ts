@@ -1,14 +1,16 @@
 import { mayDial } from '../core/addresses.ts'
 import { parseDestination } from '../core/destination.ts'
-import { type Issuer, SIGNATURES, SUBJECT } from '../core/identity.ts'
+import { type Issuer, type LoginClient, SIGNATURES, SUBJECT } from '../core/identity.ts'
+import { Secret } from '../core/secret.ts'
 import type { Path } from './document.ts'
 import { readCa } from './file-certificates.ts'
 import { kindOfHost } from './file-connection.ts'
 import type { IssuerEntry } from './identity-schema.ts'
+import type { Context } from './operation.ts'
 import { attempt, type Report } from './report.ts'
-import type { ReadText } from './secret-source.ts'
+import { type ReadText, readSecret } from './secret-source.ts'
 
-interface Reading {
+interface Reading extends Pick<Context, 'env'> {
   readonly readText: ReadText
   note(path: Path, says: string): void
   problem(path: Path, says: string, part?: 'key' | 'value'): void
@@ -48,9 +50,22 @@ export async function readIssuers(entries: readonly IssuerEntry[], reading: Read
       )
     const ca = entry.ca === undefined ? undefined : await readCa(entry.ca, reading.readText, problem)
     const rules = { allowPrivateNetwork, allowPlaintext, ca }
-    issuers.push({ issuer, audience, claims: { ...claims, id }, jwksUri, algorithms, rules })
+    const login = entry.login && (await readLogin(entry.login, reading, problem))
+    issuers.push({ issuer, audience, claims: { ...claims, id }, jwksUri, algorithms, rules, login })
   }
   return issuers
+}
+
+async function readLogin(
+  { clientId, clientSecret, scopes = [] }: NonNullable<IssuerEntry['login']>,
+  { env, readText }: Reading,
+  problem: Report,
+): Promise<LoginClient | undefined> {
+  if (clientSecret === undefined) return { clientId, clientSecret: undefined, scopes }
+  const read = await readSecret(clientSecret, env, readText)
+  if ('text' in read) return { clientId, clientSecret: new Secret(read.text), scopes }
+  problem(['login', 'clientSecret'], read.problem)
+  return undefined
 }
 
 function checkUrl(

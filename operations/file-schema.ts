@@ -3,6 +3,7 @@ import { IssuerEntry } from './identity-schema.ts'
 import { BudgetsEntry, LimitsEntry, SiteLimitsEntry } from './limits-schema.ts'
 import { ListenSection } from './listen-schema.ts'
 import { ActForText, about, closed, Kind, Label, Name, PrincipalId, ScopeText } from './schema.ts'
+import { SecretSource } from './secret-schema.ts'
 import { BodyEntry, PlaceholdersEntry, QueryEntry, SlotsEntry, texts } from './slot-schema.ts'
 
 /**
@@ -11,24 +12,6 @@ import { BodyEntry, PlaceholdersEntry, QueryEntry, SlotsEntry, texts } from './s
  */
 
 const Text = Type.String({ minLength: 1, expected: 'a text' })
-
-/** Where a secret is read from when the file is applied. */
-export const SecretSource = Type.Union([
-  closed({
-    env: about(
-      'The environment variable that holds it, read when the file is applied.',
-      Type.String({ minLength: 1, expected: 'the name of an environment variable' }),
-      { examples: ['STRIPE_KEY'] },
-    ),
-  }),
-  closed({
-    file: about(
-      'The file that holds it, relative to this one, read when this one is applied.',
-      Type.String({ minLength: 1, expected: 'a path, relative to this file' }),
-      { examples: ['./stripe.key'] },
-    ),
-  }),
-])
 
 export const PrincipalEntry = closed(
   {

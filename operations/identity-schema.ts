@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { SIGNATURES, SUBJECT } from '../core/identity.ts'
 import { about, closed, Label } from './schema.ts'
+import { SecretSource } from './secret-schema.ts'
 
 /** `identity.issuers` in the file. */
 
@@ -50,6 +51,21 @@ export const IssuerEntry = closed(
           expected: `a list of ${SIGNATURES.join(', ')}`,
         }),
         { examples: [['RS256']] },
+      ),
+    ),
+    login: Type.Optional(
+      about(
+        "Lets its users sign in at the console: Locum's client there. Registered has to be SITE/sign-in/callback.",
+        closed({
+          clientId: about('The id of the client.', Label),
+          clientSecret: Type.Optional(about('Its secret.', SecretSource)),
+          scopes: Type.Optional(
+            about('Scopes beside `openid`, for the claims that are read.', Type.Array(Label), {
+              default: [],
+              examples: [['email', 'profile']],
+            }),
+          ),
+        }),
       ),
     ),
     allowPrivateNetwork: Type.Optional(

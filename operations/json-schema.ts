@@ -1,7 +1,8 @@
 import type { TSchema } from 'typebox'
 import type { AuthMethods } from '../core/auth-method.ts'
 import type { JsonObject } from '../core/secret.ts'
-import { FileSchema, SecretSource } from './file-schema.ts'
+import { FileSchema } from './file-schema.ts'
+import { SecretSource } from './secret-schema.ts'
 
 /** A JSON Schema, or a part of one. */
 export type SchemaNode = JsonObject

@@ -1,6 +1,7 @@
 import { LocumError } from '../core/errors.ts'
 import { checkFederated, refuseFederated } from '../core/identity.ts'
 import type { Limits } from '../core/limits.ts'
+import { CONSOLE_KEY, PAGE_KEY } from '../core/proxy-key.ts'
 import type { Store } from '../core/store.ts'
 import type { KeyBounds, PrincipalRecord, ProxyKeyRecord } from '../core/words.ts'
 import { announce } from './changes.ts'
@@ -92,7 +93,7 @@ export function principalRows(session: Session): Pick<Store, PrincipalMethods> {
 
     addKey: (as, key) =>
       session.write(as, async (db) => {
-        refuseFederated(key.principal)
+        if (key.managedBy !== CONSOLE_KEY && key.managedBy !== PAGE_KEY) refuseFederated(key.principal)
         if (!(await checkedRow(db, key.principal))) {
           throw new LocumError('bad_request', `There is no principal ${JSON.stringify(key.principal)}.`)
         }

@@ -183,7 +183,7 @@ export async function startIdp(
   const homes = new Set<string>()
   Object.assign(provider.Client.prototype, {
     redirectUriAllowed: (value: string) =>
-      homes.has(new URL(value).origin) && new URL(value).pathname === REDIRECT,
+      homes.has(new URL(value).origin) && [REDIRECT, '/sign-in/callback'].includes(new URL(value).pathname),
   })
   const idp: Idp = {
     sendBackTo(origin) {
