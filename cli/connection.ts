@@ -42,6 +42,7 @@ export function connectionCommand(terminal: Terminal): Command {
           ['owned wildcard', one.ownedWildcard ? 'yes' : undefined],
           ['gateway base', one.base],
           ['method', one.method],
+          ['provider', one.provider],
           ['credential source', sourceText(one)],
           ...one.headers.map(([header, value]) => ['sets', `${header}: ${value}`] as const),
           ...(one.query ?? []).map(([name, value]) => ['sets in the query', `${name}=${value}`] as const),

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { LocumError } from '../core/errors.ts'
+import { fieldsOf } from '../core/provider.ts'
 import { showConnection } from '../operations/connections.ts'
 import {
   type CredentialView,
@@ -10,6 +11,7 @@ import {
   setCredential,
   showCredential,
 } from '../operations/credentials.ts'
+import { showProvider } from '../operations/providers.ts'
 import { facts, json, table, timeText } from './output.ts'
 import { askForFields, readFieldsFromInput } from './questions.ts'
 import { type GlobalOptions, type Session, withSite } from './session.ts'
@@ -120,11 +122,12 @@ read from standard input as one JSON object; they are never an argument:
 
 async function fieldsFor(terminal: Terminal, { site, run }: Session, connection: string) {
   // First, so that nobody types a secret for a connection that is not there.
-  const { method: id } = await run(showConnection, { name: connection })
+  const { method: id, provider: name } = await run(showConnection, { name: connection })
   if (!terminal.asking) return readFieldsFromInput(terminal)
   const method = site.methods.get(id)
   if (!method) throw new LocumError('internal', `The connection's method is not known here.`)
-  const fields = await askForFields(method, terminal.asking)
+  const provider = name === undefined ? undefined : await run(showProvider, { name })
+  const fields = await askForFields(fieldsOf(method, provider), terminal.asking)
   if (!fields) throw new LocumError('bad_request', 'Nothing was entered, nothing was changed.')
   return fields
 }

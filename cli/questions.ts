@@ -1,4 +1,4 @@
-import type { AuthMethod } from '../core/auth-method.ts'
+import type { FieldSpec } from '../core/auth-method.ts'
 import { LocumError } from '../core/errors.ts'
 import type { JsonObject } from '../core/secret.ts'
 import type { Terminal } from './terminal.ts'
@@ -26,13 +26,13 @@ function notAnObject(): LocumError {
   })
 }
 
-/** Asks for a method's fields, for secrets without an echo. Undefined where the person gave up. */
+/** Asks for a credential's fields, for secrets without an echo. Undefined where the person gave up. */
 export async function askForFields(
-  method: AuthMethod,
+  spec: FieldSpec,
   streams: NonNullable<Terminal['asking']>,
 ): Promise<JsonObject | undefined> {
   const { isCancel, password } = await import('@clack/prompts')
-  if (method.fields === 'any') {
+  if (spec === 'any') {
     const answer = await password({
       message: 'Fields as one JSON object (not shown)',
       mask: NO_ECHO,
@@ -42,7 +42,7 @@ export async function askForFields(
     return isCancel(answer) ? undefined : (JSON.parse(answer) as JsonObject)
   }
   return ask(
-    Object.entries(method.fields).map(([name, { title, secret, required }]) => ({
+    Object.entries(spec).map(([name, { title, secret, required }]) => ({
       name,
       title,
       secret,
