@@ -207,14 +207,14 @@ export class Consents implements Consenting {
 
   async #put(token: string, field: string, value: JsonObject): Promise<void> {
     const { store, sealer, clock } = this.#x
-    const row = flowId(token)
+    const row = flowId(field, token)
     const sealed = sealer.seal(placeOf(row, field), Buffer.from(JSON.stringify(value), 'utf8'))
     await store.addFlow(SYSTEM, row, { sealed, expiresAt: clock.now() + FLOW })
   }
 
   /** Once. Throws bad_request. */
   async #take(token: string, field: string): Promise<Json> {
-    const row = flowId(token)
+    const row = flowId(field, token)
     const sealed = await this.#x.store.takeFlow(SYSTEM, row)
     if (!sealed) throw unasked()
     return openJson(this.#x.sealer, placeOf(row, field), sealed)
@@ -325,8 +325,8 @@ function shown(name: string): string {
   return /^[\w.-]{1,128}$/.test(name) ? name : '…'
 }
 
-function flowId(state: string): string {
-  return createHash('sha256').update(state).digest('hex')
+function flowId(field: string, token: string): string {
+  return createHash('sha256').update(`${field}\n${token}`).digest('hex')
 }
 
 function placeOf(row: string, field: string): SealedPlace {

@@ -184,7 +184,9 @@ export class Grants {
   async #renew(key: string, x: GrantRequest, fence: number, row: Row | undefined): Promise<HeldGrant> {
     const version = row?.version ?? 0
     const unkept = this.#unkept.get(key)
-    if (unkept?.version === version) return this.#keep(key, x.holder, version, fence, unkept.grant)
+    // Somebody else has renewed it since.
+    if (unkept?.version !== version) this.#unkept.delete(key)
+    else return this.#keep(key, x.holder, version, fence, unkept.grant)
     const previous = row && { values: this.#seal.open(row, x.holder).values, expiresAt: row.expiresAt }
     await unlessLost(this.#store.intend(SYSTEM, key, version, fence))
     let grant: Grant

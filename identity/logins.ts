@@ -116,7 +116,7 @@ function claimsOf(token: Json | undefined): JsonObject {
 }
 
 function flowId(state: string): string {
-  return createHash('sha256').update(state).digest('hex')
+  return createHash('sha256').update(`login\n${state}`).digest('hex')
 }
 
 function placeOf(row: string): SealedPlace {

@@ -5,7 +5,7 @@ import t, { type Test as RootTest } from 'tap'
 import { Grants } from '../../broker/grants.ts'
 import type { AuthMethod } from '../../core/auth-method.ts'
 import { systemClock } from '../../core/clock.ts'
-import type { LocumError } from '../../core/errors.ts'
+import { LocumError } from '../../core/errors.ts'
 import type { Store } from '../../core/store.ts'
 import { type Credential, SYSTEM } from '../../core/words.ts'
 import { makeCaller } from '../core/kit.ts'
@@ -380,4 +380,48 @@ t.test('a token in force costs one look at the store, and no lease', async (t) =
   t.same(steps.splice(0), ['look', 'lease', 'look'], 'twenty at once, where there is none')
   await Promise.all(Array.from({ length: 20 }, (_, i) => b.token({ session: `next ${i}` })))
   t.same(steps, ['look'])
+})
+
+t.test(
+  'what a server gave and the store did not take is kept until it does, and asked for once',
+  async (t) => {
+    let down = true
+    const b = await openWithTokens(t, {
+      wrap: (store): Store => ({
+        ...store,
+        replaceGrant: (...args) =>
+          down ? Promise.reject(new LocumError('store_unavailable', 'down')) : store.replaceGrant(...args),
+      }),
+    })
+    t.equal(await outcome(b.open()), 'store_unavailable', 'what is not kept is not used')
+    t.equal(await outcome(b.open()), 'store_unavailable')
+    down = false
+    t.equal(await b.token(), b.endpoint.tokens[0])
+    t.equal(b.endpoint.asked.length, 1)
+    const next = await openBroker(t, { data: b.data, clock: b.clock })
+    t.equal(valueIn(await next.open(), 'Access_Token'), b.endpoint.tokens[0])
+  },
+)
+
+t.test('what fails again and again is asked for more and more rarely', async (t) => {
+  const b = await openWithTokens(t)
+  b.endpoint.status = 500
+  for (const [pass, asked] of [
+    [0, 1],
+    [249, 1],
+    [1, 2],
+    [499, 2],
+    [1, 3],
+    [1_000, 4],
+    [2_000, 5],
+    [1_999, 5],
+    [1, 6],
+  ] as const) {
+    b.clock.time += pass
+    t.equal(await outcome(b.open()), 'refresh_failed')
+    t.equal(b.endpoint.asked.length, asked, `${pass} ms later`)
+  }
+  b.endpoint.status = 200
+  b.clock.time += 2_000
+  t.equal(await outcome(b.open()), 'fine')
 })
