@@ -1,12 +1,22 @@
-import { createHash, randomBytes } from 'node:crypto'
-import type { ConsentView } from '../core/consent.ts'
+import { randomBytes } from 'node:crypto'
+import type { ConsentView, Ticket } from '../core/consent.ts'
 import { LocumError } from '../core/errors.ts'
 import type { Principal, PrincipalRecord, Scope } from '../core/words.ts'
 import { type Answer, type Asked, demandOwnOrigin, formOf } from './asked.ts'
 import { html, page } from './html.ts'
+import { demandListed } from './origins.ts'
 import type { ConsolePages } from './pages.ts'
-import { cookieText, sessionCookie, signedIn, signInChoice } from './sign-in.ts'
+import {
+  cookieText,
+  demandSignedIn,
+  ownUrl,
+  sessionCookie,
+  sessionOf,
+  signedIn,
+  signInChoice,
+} from './sign-in.ts'
 
+const CALLBACK = '/oauth/callback'
 /** Seconds that a browser may be away at a provider. */
 const AWAY = 600
 /** What an administrator may give in the site's name. */
@@ -17,36 +27,31 @@ function flowCookie(pages: ConsolePages): string {
   return `${sessionCookie(pages)}-flow`
 }
 
-function sessionOf(cookie: string): string {
-  return createHash('sha256').update(`locum flow\n${cookie}`).digest('hex')
-}
-
-/** Where a provider sends people back to: registered with it, so always the same. */
-export function redirectUri({ siteUrl }: Pick<ConsolePages, 'siteUrl'>, { url }: Pick<Asked, 'url'>): string {
-  return `${siteUrl ?? url.origin}/oauth/callback`
-}
-
 /** `GET /connect/PROVIDER`: says what will be given, to whom, and asks. */
 export async function showConnect(pages: ConsolePages, asked: Asked): Promise<Answer> {
-  const view = await pages.consents.view(asked.name)
   const parameters = asked.url.searchParams
   const ticket = parameters.get('ticket')
   const opener = parameters.get('opener')
-  if (opener !== null) await demandOpener(pages, asked.name, opener)
   const who = await signedIn(pages, asked)
+  // Before anything of the provider is told.
   if (ticket === null && !who)
     return page(
       `Connect ${asked.name}`,
       html`<p>Sign in, to say whose it is.</p>${signInChoice(pages, asked.url.pathname + asked.url.search)}`,
     )
-  // Whose it is, a ticket says when it is taken: a page that is only looked at takes none.
-  const scope = ticket === null && who ? scopeOf(parameters.get('for'), who) : undefined
+  // A page that is only looked at takes no ticket.
+  const scope =
+    ticket === null
+      ? scopeOf(parameters.get('for'), who as PrincipalRecord)
+      : ofProvider(await pages.consents.seeTicket(ticket), asked.name).scope
+  if (opener !== null) await demandListed(pages, opener, asked.name)
+  const view = await pages.consents.view(asked.name)
   return page(
     `Connect ${asked.name}`,
     html`<p>You let this Locum call ${view.provider} ${whom(scope)}, for ${view.connections.map(connectionText)}</p>
 <form method="post" action="/connect/${asked.name}">
 ${ticket === null ? undefined : html`<input type="hidden" name="ticket" value="${ticket}">`}
-${scope === undefined ? undefined : html`<input type="hidden" name="for" value="${scope}">`}
+${ticket === null ? html`<input type="hidden" name="for" value="${scope}">` : undefined}
 ${opener === null ? undefined : html`<input type="hidden" name="opener" value="${opener}">`}
 ${scopeChoice(view)}
 ${view.way === 'fragment' ? html`<p class="note">With this provider the token passes through your browser: it is an old way, which newer ones replace.</p>` : undefined}
@@ -55,8 +60,14 @@ ${view.way === 'fragment' ? html`<p class="note">With this provider the token pa
   )
 }
 
-function whom(scope: Scope | undefined): string {
-  if (scope === undefined || scope.startsWith('user:')) return 'for you'
+/** Throws bad_request for a link to another provider. */
+function ofProvider(ticket: Ticket, provider: string): Ticket {
+  if (ticket.provider === provider) return ticket
+  throw new LocumError('bad_request', 'This link is for another provider.', { hint: 'Ask for a new one.' })
+}
+
+function whom(scope: Scope): string {
+  if (scope.startsWith('user:')) return `for ${scope.slice('user:'.length)}`
   return scope === 'shared'
     ? 'for everybody who may use it'
     : `for the profile ${scope.slice('profile:'.length)}`
@@ -79,36 +90,28 @@ export async function connect(pages: ConsolePages, asked: Asked): Promise<Answer
   demandOwnOrigin(asked)
   const form = formOf(asked)
   const opener = form.get('opener') ?? undefined
-  if (opener !== undefined) await demandOpener(pages, asked.name, opener)
+  if (opener !== undefined) await demandListed(pages, opener, asked.name)
   const ticket = form.get('ticket')
-  const who = await signedIn(pages, asked)
   const cookies: string[] = []
   let cookie = asked.cookies.get(sessionCookie(pages)) ?? ''
-  let by: Pick<Principal, 'id' | 'via'>
+  let by: Principal
   let scope: Scope
-  if (ticket !== null) {
-    const taken = await pages.consents.takeTicket(ticket)
-    if (taken.provider !== asked.name)
-      throw new LocumError('bad_request', 'This link is for another provider.', {
-        hint: 'Ask for a new one.',
-      })
-    by = taken.by
-    scope = taken.scope
+  if (ticket === null) {
+    const who = await demandSignedIn(pages, asked)
+    by = { ...who, via: 'session' }
+    scope = scopeOf(form.get('for'), who)
+  } else {
+    ;({ by, scope } = ofProvider(await pages.consents.takeTicket(ticket), asked.name))
     cookie = randomBytes(32).toString('base64url')
     cookies.push(cookieText(flowCookie(pages), cookie, AWAY))
-  } else {
-    if (!who)
-      throw new LocumError('caller_unauthenticated', 'Nobody is signed in here.', { hint: 'Sign in first.' })
-    by = { id: who.id, via: 'session' }
-    scope = scopeOf(form.get('for'), who)
   }
   const { url } = await pages.consents.begin({
     provider: asked.name,
     scope,
-    by: by as Principal,
+    by,
     scopes: form.getAll('scope'),
-    session: sessionOf(cookie),
-    redirectUri: redirectUri(pages, asked),
+    session: sessionOf('flow', cookie),
+    redirectUri: ownUrl(pages, asked, CALLBACK),
     opener,
   })
   return page(`Connect ${asked.name}`, html`<p><a id="go" href="${url}">Continue to ${asked.name}</a></p>`, {
@@ -119,11 +122,11 @@ export async function connect(pages: ConsolePages, asked: Asked): Promise<Answer
 
 /** `GET /oauth/callback`: the answer stands in the query, or behind the `#`, which a page has to send. */
 export async function callBack(pages: ConsolePages, asked: Asked): Promise<Answer> {
-  const answer = new URL(redirectUri(pages, asked))
+  const answer = new URL(ownUrl(pages, asked, CALLBACK))
   answer.search = asked.url.search
   if (!asked.url.searchParams.has('state'))
     return page('One moment', html`<p>The answer of the provider is read.</p>`, {
-      data: { send: '/oauth/callback' },
+      data: { send: CALLBACK },
     })
   return complete(pages, asked, asked.url.searchParams.get('state') ?? '', answer)
 }
@@ -132,14 +135,14 @@ export async function callBack(pages: ConsolePages, asked: Asked): Promise<Answe
 export async function callBackWithFragment(pages: ConsolePages, asked: Asked): Promise<Answer> {
   demandOwnOrigin(asked)
   const fragment = formOf(asked).get('fragment') ?? ''
-  const answer = new URL(redirectUri(pages, asked))
+  const answer = new URL(ownUrl(pages, asked, CALLBACK))
   answer.hash = fragment
   return complete(pages, asked, new URLSearchParams(fragment).get('state') ?? '', answer)
 }
 
 async function complete(pages: ConsolePages, asked: Asked, state: string, answer: URL): Promise<Answer> {
   const cookies = [flowCookie(pages), sessionCookie(pages)].map((name) => asked.cookies.get(name))
-  const sessions = cookies.filter((one) => one !== undefined).map(sessionOf)
+  const sessions = cookies.filter((one) => one !== undefined).map((one) => sessionOf('flow', one))
   const gone = asked.cookies.has(flowCookie(pages)) ? [cookieText(flowCookie(pages), '', 0)] : []
   const done = await pages.consents.complete({ state, sessions, answer })
   const data: Record<string, string> =
@@ -159,14 +162,5 @@ function scopeOf(text: string | null, who: PrincipalRecord): Scope {
   if (SITES.test(text) && who.admin) return text as Scope
   throw new LocumError('not_allowed', 'Whose that is, you do not decide.', {
     hint: 'Leave `for` out: it is then your own.',
-  })
-}
-
-/** Throws not_allowed for a page that may not use the provider's connections. */
-async function demandOpener({ using }: ConsolePages, provider: string, opener: string): Promise<void> {
-  const connections = await using.store.connections(using.as)
-  if (connections.some((one) => one.provider === provider && one.corsOrigins.includes(opener))) return
-  throw new LocumError('not_allowed', 'Pages of this origin may use no connection of this provider.', {
-    hint: "An administrator lists it in the connection's `cors: { origins: […] }`.",
   })
 }

@@ -8,10 +8,10 @@ import { asLocumError, CODES, type Code, type LocumError, statusOf } from '../co
 import type { ListenSpec } from '../core/listen.ts'
 import { type Bound, bind } from '../listeners/bind.ts'
 import { openTls } from '../listeners/tls.ts'
-import { type Answer, readAsked } from './asked.ts'
+import { type Answer, type Asked, readAsked } from './asked.ts'
 import { html, page } from './html.ts'
-import { type ConsolePages, findPage, HEALTH, METHODS, type ProcessPages } from './pages.ts'
-import { readableBy } from './sessions.ts'
+import { readableBy } from './origins.ts'
+import { type ConsolePages, findPage, HEALTH, METHODS, type Page, type ProcessPages } from './pages.ts'
 
 export interface ConsoleOptions extends ProcessPages {
   readonly at: ListenSpec
@@ -118,15 +118,27 @@ async function answer(
     }
     const asked = await readAsked(request, name)
     try {
-      return await handle(options, asked)
+      return await readable(page, options, asked, await handle(options, asked))
     } catch (thrown) {
-      return refusalOf(asLocumError(thrown), page.forPeople ?? false, options.onfault, asked.origin)
+      const refused = refusalOf(asLocumError(thrown), page.forPeople ?? false, options.onfault)
+      return await readable(page, options, asked, refused)
     }
   } catch (thrown) {
     return refusalOf(asLocumError(thrown), false, options.onfault)
   } finally {
     request.resume()
   }
+}
+
+/** An answer, or a refusal, with what a page needs to read it. */
+async function readable(
+  { forPages }: Pick<Page, 'forPages'>,
+  { people }: ConsoleOptions,
+  { origin }: Asked,
+  answered: Answer,
+): Promise<Answer> {
+  if (!forPages) return answered
+  return { ...answered, headers: { ...answered.headers, ...(await readableBy(people, origin)) } }
 }
 
 function pathOf(request: IncomingMessage): string {
@@ -165,12 +177,7 @@ function problem(status: number, title: string, detail: string, code?: Code, mor
 }
 
 /** What a page could not do: as a page, where people look at it. */
-function refusalOf(
-  error: LocumError,
-  forPeople: boolean,
-  onfault: (error: unknown) => void,
-  origin?: string,
-): Answer {
+function refusalOf(error: LocumError, forPeople: boolean, onfault: (error: unknown) => void): Answer {
   const { code, detail, hint, authorizeUrl } = error
   if (code === 'internal') onfault(error.cause ?? error)
   const { title } = CODES[code]
@@ -179,7 +186,7 @@ function refusalOf(
     const lines = html`<p class="problem" role="alert">${detail}</p>${hint === undefined ? undefined : html`<p>${hint}</p>`}<p class="note">${code}</p>`
     return page(title, lines, { status })
   }
-  return { ...problem(status, title, detail, code, { hint, authorizeUrl }), headers: readableBy(origin) }
+  return problem(status, title, detail, code, { hint, authorizeUrl })
 }
 
 function send(

@@ -47,11 +47,13 @@ type Handle = (options: Options, asked: Asked) => Answer | Promise<Answer>
 export const METHODS = ['GET', 'POST', 'DELETE', 'OPTIONS'] as const
 
 /** What a path answers. One entry here is one page. */
-interface Page extends Partial<Record<(typeof METHODS)[number], Handle>> {
+export interface Page extends Partial<Record<(typeof METHODS)[number], Handle>> {
   /** On the address for the public too. */
   readonly isPublic: boolean
   /** People look at it: what goes wrong is said as a page. */
   readonly forPeople?: boolean
+  /** Pages of listed origins read it. */
+  readonly forPages?: boolean
 }
 
 const people =
@@ -98,7 +100,13 @@ const PAGES: ReadonlyMap<string, Page> = new Map<string, Page>([
   ['/api/v1/sessions', { isPublic: false, POST: people(openPageSession) }],
   [
     '/api/v1/oauth/*',
-    { isPublic: true, GET: people(showConsent), DELETE: people(endConsent), OPTIONS: people(preflight) },
+    {
+      isPublic: true,
+      forPages: true,
+      GET: people(showConsent),
+      DELETE: people(endConsent),
+      OPTIONS: people(preflight),
+    },
   ],
   ['/locum.js', file('locum.js', 'text/javascript')],
   ['/console/page.js', file('page.js', 'text/javascript')],

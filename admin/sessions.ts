@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { servedFor } from '../core/act-for.ts'
+import { namedOf, servedFor } from '../core/act-for.ts'
 import type { Grant } from '../core/auth-method.ts'
 import { LocumError } from '../core/errors.ts'
 import type { Json, JsonObject } from '../core/secret.ts'
@@ -8,6 +8,7 @@ import type { Principal, PrincipalRecord, Scope } from '../core/words.ts'
 import { checkInput, closed, Duration, durationMs, Name } from '../operations/schema.ts'
 import { givePageKey, PAGE_FOR, whoShows, whosePage } from '../operations/sessions.ts'
 import { type Answer, type Asked, bearerOf } from './asked.ts'
+import { demandListed } from './origins.ts'
 import type { ConsolePages } from './pages.ts'
 
 const Input = closed({
@@ -42,17 +43,13 @@ export async function openPageSession(pages: ConsolePages, asked: Asked): Promis
 async function demandActing({ using }: ConsolePages, who: PrincipalRecord, id: string): Promise<void> {
   const { as, store } = using
   const record = await store.principal(as, id)
-  const keys = record ? await store.keys(as, id) : []
   const caller = (one: PrincipalRecord) => ({
     principal: { ...one, via: 'key' as const },
     mayActFor: one.admin ? undefined : one.mayActFor,
     sessionId: '',
   })
-  const isNewer = (at: number) => keys.some(({ createdAt }) => createdAt >= at)
-  const withdrawn = record?.revokedAt !== undefined && !isNewer(record.revokedAt)
-  const named =
-    record && !record.disabled ? { caller: caller(record), revokedAt: record.revokedAt, withdrawn } : null
-  servedFor(caller(who), named)
+  const user = record && !record.disabled ? namedOf(record, caller(record), await store.keys(as, id)) : null
+  servedFor(caller(who), user)
 }
 
 /** `GET /api/v1/oauth/NAME`: what a provider answered to the user of a page, secrets masked. */
@@ -67,14 +64,14 @@ export async function showConsent(pages: ConsolePages, asked: Asked): Promise<An
         authorizeUrl: pages.connectUrl(provider),
       },
     )
-  return json(200, maskedAnswer(grant), asked.origin)
+  return json(200, maskedAnswer(grant))
 }
 
 /** `DELETE /api/v1/oauth/NAME`: revoked at the provider, and forgotten. */
 export async function endConsent(pages: ConsolePages, asked: Asked): Promise<Answer> {
   const { provider, scope, principal } = await consentOf(pages, asked)
   const by: Principal = { ...principal, via: 'session' }
-  return json(200, await pages.consents.end({ provider, scope, by }), asked.origin)
+  return json(200, await pages.consents.end({ provider, scope, by }))
 }
 
 async function consentOf(pages: ConsolePages, asked: Asked) {
@@ -114,18 +111,10 @@ function shown(name: string, value: Json): Json {
   return typeof value === 'string' ? withoutSecrets(value) : typeof value === 'object' ? '…' : value
 }
 
-/** Lets the page of a listed origin read it: its key says which. */
-export function readableBy(origin: string | undefined): Record<string, string> {
-  return origin === undefined ? {} : { 'Access-Control-Allow-Origin': origin, Vary: 'Origin' }
-}
-
 /** `OPTIONS /api/v1/oauth/NAME` */
-export async function preflight({ using }: ConsolePages, { origin }: Asked): Promise<Answer> {
-  const connections = await using.store.connections(using.as)
-  if (origin === undefined || !connections.some(({ corsOrigins }) => corsOrigins.includes(origin)))
-    throw new LocumError('not_allowed', 'Pages of this origin may use no connection.')
+export async function preflight(pages: ConsolePages, { origin }: Asked): Promise<Answer> {
+  await demandListed(pages, origin)
   const headers = {
-    ...readableBy(origin),
     'Access-Control-Allow-Methods': 'GET, DELETE',
     'Access-Control-Allow-Headers': 'authorization',
     'Access-Control-Max-Age': '600',
@@ -133,8 +122,8 @@ export async function preflight({ using }: ConsolePages, { origin }: Asked): Pro
   return { status: 204, type: 'text/plain', body: '', headers }
 }
 
-function json(status: number, value: object, origin?: string): Answer {
-  return { status, type: 'application/json', body: `${JSON.stringify(value)}\n`, headers: readableBy(origin) }
+function json(status: number, value: object): Answer {
+  return { status, type: 'application/json', body: `${JSON.stringify(value)}\n` }
 }
 
 function jsonOf({ type, body }: Asked): unknown {

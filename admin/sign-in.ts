@@ -10,6 +10,7 @@ import {
 } from '../operations/sessions.ts'
 import { type Answer, type Asked, demandOwnOrigin, formOf } from './asked.ts'
 import { type Html, html, page } from './html.ts'
+import { demandListed } from './origins.ts'
 import type { ConsolePages } from './pages.ts'
 
 /** The cookie of whoever is signed in. `__Host-`: of this origin alone, over TLS or on this machine (RFC 6265bis §4.1.3). */
@@ -25,6 +26,27 @@ export function cookieText(name: string, value: string, seconds: number): string
 /** Who is signed in; undefined: nobody. */
 export function signedIn(pages: ConsolePages, asked: Asked): Promise<PrincipalRecord | undefined> {
   return whoIsSignedIn(pages.using, asked.cookies.get(sessionCookie(pages)) ?? '')
+}
+
+/** Throws caller_unauthenticated. */
+export async function demandSignedIn(pages: ConsolePages, asked: Asked): Promise<PrincipalRecord> {
+  const who = await signedIn(pages, asked)
+  if (who) return who
+  throw new LocumError('caller_unauthenticated', 'Nobody is signed in here.', { hint: 'Sign in first.' })
+}
+
+/** An address of the console to which others send people back: registered with them, so always the same. */
+export function ownUrl(
+  { siteUrl }: Pick<ConsolePages, 'siteUrl'>,
+  { url }: Pick<Asked, 'url'>,
+  path: string,
+): string {
+  return `${siteUrl ?? url.origin}${path}`
+}
+
+/** What a browser's cookie is called where somebody waits for it; it tells nothing of the cookie. */
+export function sessionOf(kind: string, cookie: string): string {
+  return createHash('sha256').update(`locum ${kind}\n${cookie}`).digest('hex')
 }
 
 /** Where a page leads on: within the console. */
@@ -63,8 +85,8 @@ export async function signInBy(pages: ConsolePages, asked: Asked): Promise<Answe
   const session = randomBytes(32).toString('base64url')
   const url = await pages.logins.begin({
     issuer: form.get('issuer') ?? '',
-    session: sessionOf(session),
-    redirectUri: callbackOf(pages, asked),
+    session: sessionOf('login', session),
+    redirectUri: ownUrl(pages, asked, '/sign-in/callback'),
     next: nextOf(form.get('next')),
   })
   return page('Sign in', html`<p><a id="go" href="${url}">Continue to ${new URL(url).host}</a></p>`, {
@@ -76,25 +98,17 @@ export async function signInBy(pages: ConsolePages, asked: Asked): Promise<Answe
 /** `GET /sign-in/callback` */
 export async function signInBack(pages: ConsolePages, asked: Asked): Promise<Answer> {
   if (!pages.logins) throw new LocumError('bad_request', 'Nobody signs in here by an issuer.')
-  const answer = new URL(callbackOf(pages, asked))
+  const answer = new URL(ownUrl(pages, asked, '/sign-in/callback'))
   answer.search = asked.url.search
-  const session = sessionOf(asked.cookies.get(loginCookie(pages)) ?? '')
+  const session = sessionOf('login', asked.cookies.get(loginCookie(pages)) ?? '')
   const state = asked.url.searchParams.get('state') ?? ''
   const { user, next } = await pages.logins.complete({ state, session, answer })
   return signedInAs(pages, user, next, [cookieText(loginCookie(pages), '', 0)])
 }
 
-function callbackOf({ siteUrl }: Pick<ConsolePages, 'siteUrl'>, { url }: Pick<Asked, 'url'>): string {
-  return `${siteUrl ?? url.origin}/sign-in/callback`
-}
-
 /** Of a browser on its way to an issuer and back. */
 function loginCookie(pages: ConsolePages): string {
   return `${sessionCookie(pages)}-login`
-}
-
-function sessionOf(cookie: string): string {
-  return createHash('sha256').update(`locum login\n${cookie}`).digest('hex')
 }
 
 async function signedInAs(
@@ -152,9 +166,7 @@ export async function signIn(pages: ConsolePages, asked: Asked): Promise<Answer>
 /** `POST /sign-in/page`: the key of a page, told to exactly its origin. */
 export async function signInPage(pages: ConsolePages, asked: Asked): Promise<Answer> {
   demandOwnOrigin(asked)
-  const who = await signedIn(pages, asked)
-  if (!who)
-    throw new LocumError('caller_unauthenticated', 'Nobody is signed in here.', { hint: 'Sign in first.' })
+  const who = await demandSignedIn(pages, asked)
   const origin = formOf(asked).get('origin') ?? ''
   await demandListed(pages, origin)
   const given = await givePageKey(pages.using, who, { origin })
@@ -172,14 +184,5 @@ export async function signOut(pages: ConsolePages, asked: Asked): Promise<Answer
   if (cookie !== undefined) await closeConsoleSession(pages.using, cookie)
   return page('Signed out', html`<p><a href="/sign-in">Sign in again</a></p>`, {
     cookies: [cookieText(name, '', 0)],
-  })
-}
-
-/** Throws not_allowed for an origin that no connection lists. */
-async function demandListed({ using }: ConsolePages, origin: string): Promise<void> {
-  const connections = await using.store.connections(using.as)
-  if (connections.some(({ corsOrigins }) => corsOrigins.includes(origin))) return
-  throw new LocumError('not_allowed', 'Pages of this origin may use no connection.', {
-    hint: "An administrator lists it in a connection's `cors: { origins: […] }`.",
   })
 }

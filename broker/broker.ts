@@ -23,7 +23,7 @@ import {
   type Scope,
   SYSTEM,
 } from '../core/words.ts'
-import type { GrantRequest, Grants, HeldGrant, Holder } from './grants.ts'
+import { type GrantRequest, type Grants, type HeldGrant, type Holder, RETRY } from './grants.ts'
 import { openFields } from './opening.ts'
 
 /** Open credentials kept, for one caller, connection and destination each; the oldest go first. */
@@ -31,8 +31,6 @@ const OPEN_LIMIT = 10_000
 /** An open credential that nobody used for this long is forgotten, ms. */
 export const IDLE_LIMIT = 300_000
 
-/** A renewal ahead that failed in passing is tried again after this long, ms. */
-const RETRY = 2_000
 /** What may be over the next time. */
 const PASSING: readonly string[] = ['refresh_failed', 'store_unavailable', 'internal']
 /** What somebody's consent puts right. */

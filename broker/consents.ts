@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { audienceFor } from '../core/approval.ts'
 import type { Audit } from '../core/audit.ts'
 import type { AuthMethods, ConsentRules, DeviceCode, Grant, OpenProvider } from '../core/auth-method.ts'
@@ -7,10 +7,11 @@ import type { ConsentDone, Consenting, ConsentRequest, ConsentView, Ticket } fro
 import { credentialPlace, newCredentialId } from '../core/credential.ts'
 import { destinationText } from '../core/destination.ts'
 import { LocumError } from '../core/errors.ts'
+import { Flows } from '../core/flows.ts'
 import { bindingPlace, isByConsent, withProvider } from '../core/provider.ts'
 import type { Json, JsonObject } from '../core/secret.ts'
 import { ownerOf, uselessScope } from '../core/source.ts'
-import type { SealedPlace, Sealer, Store } from '../core/store.ts'
+import type { Sealer, Store } from '../core/store.ts'
 import {
   type Connection,
   type Credential,
@@ -20,10 +21,7 @@ import {
   SYSTEM,
 } from '../core/words.ts'
 import type { Consented, Grants } from './grants.ts'
-import { openJson, openProvider } from './opening.ts'
-
-/** ms until somebody who was sent to a provider has to be back. */
-const FLOW = 10 * 60_000
+import { openProvider } from './opening.ts'
 
 /** A way to a provider and back, sealed under its state. */
 interface Flow extends JsonObject {
@@ -38,6 +36,7 @@ interface Flow extends JsonObject {
 
 /** People's consent at providers: asked for, and kept as a credential of whoever gave it (R22). */
 export class Consents implements Consenting {
+  readonly #flows: Flows
   readonly #x: {
     readonly store: Store
     readonly sealer: Sealer
@@ -56,6 +55,7 @@ export class Consents implements Consenting {
     grants: Grants
   }) {
     this.#x = x
+    this.#flows = new Flows(x)
   }
 
   /** Throws bad_request where there is no such provider, or it is not by consent. */
@@ -103,7 +103,7 @@ export class Consents implements Consenting {
       opener,
       keep: begun.keep,
     }
-    await this.#put(state, 'flow', flow)
+    await this.#flows.put('consent', state, flow)
     return { url: begun.url, way }
   }
 
@@ -112,7 +112,7 @@ export class Consents implements Consenting {
    * session, refresh_failed where the provider refused.
    */
   async complete(x: { state: string; sessions: readonly string[]; answer: URL }): Promise<ConsentDone> {
-    const flow = (await this.#take(x.state, 'flow')) as unknown as Flow
+    const flow = this.#asked<Flow>(await this.#flows.take('consent', x.state))
     if (!x.sessions.includes(flow.session)) throw unasked()
     const { provider, rules, open } = await this.#find(flow.provider)
     const { redirectUri, keep, opener } = flow
@@ -168,12 +168,16 @@ export class Consents implements Consenting {
     await this.#demandUse(found, scope)
     const token = randomBytes(32).toString('base64url')
     const { id, via } = by
-    await this.#put(token, 'ticket', { provider, scope, by: { id, via } })
+    await this.#flows.put('ticket', token, { provider, scope, by: { id, via } })
     return token
   }
 
   async takeTicket(token: string): Promise<Ticket> {
-    return (await this.#take(token, 'ticket')) as unknown as Ticket
+    return this.#asked(await this.#flows.take('ticket', token))
+  }
+
+  async seeTicket(token: string): Promise<Ticket> {
+    return this.#asked(await this.#flows.see('ticket', token))
   }
 
   /** What is kept of a consent, for whom it is: undefined where there is none. */
@@ -205,19 +209,10 @@ export class Consents implements Consenting {
     return { ended: true, revoked }
   }
 
-  async #put(token: string, field: string, value: JsonObject): Promise<void> {
-    const { store, sealer, clock } = this.#x
-    const row = flowId(field, token)
-    const sealed = sealer.seal(placeOf(row, field), Buffer.from(JSON.stringify(value), 'utf8'))
-    await store.addFlow(SYSTEM, row, { sealed, expiresAt: clock.now() + FLOW })
-  }
-
-  /** Once. Throws bad_request. */
-  async #take(token: string, field: string): Promise<Json> {
-    const row = flowId(field, token)
-    const sealed = await this.#x.store.takeFlow(SYSTEM, row)
-    if (!sealed) throw unasked()
-    return openJson(this.#x.sealer, placeOf(row, field), sealed)
+  /** Throws bad_request where it is undefined: nobody asked, or it came too late. */
+  #asked<T>(value: Json | undefined): T {
+    if (value === undefined) throw unasked()
+    return value as T
   }
 
   async #bound(name: string, scope: Scope): Promise<Consented | undefined> {
@@ -323,14 +318,6 @@ function destinationsFirst(texts: readonly string[]): string[] {
 
 function shown(name: string): string {
   return /^[\w.-]{1,128}$/.test(name) ? name : '…'
-}
-
-function flowId(field: string, token: string): string {
-  return createHash('sha256').update(`${field}\n${token}`).digest('hex')
-}
-
-function placeOf(row: string, field: string): SealedPlace {
-  return { table: 'flows', row, field, version: 1, owner: 'site', audience: [] }
 }
 
 function unasked(): LocumError {

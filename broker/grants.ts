@@ -18,7 +18,7 @@ const LEASE = 60_000
 /** A call-out that takes longer is given up, ms. */
 const CALL_OUT = 30_000
 /** A renewal that failed while the grant still serves is tried again after this long, ms. */
-const RETRY = 2_000
+export const RETRY = 2_000
 
 /** A grant and the version of its row. */
 export interface HeldGrant {

@@ -50,6 +50,8 @@ export interface Consenting {
   complete(x: { state: string; sessions: readonly string[]; answer: URL }): Promise<ConsentDone>
   /** For a link that can be handed to somebody; good for ten minutes, once. */
   ticket(x: ConsentRequest): Promise<string>
+  /** What it is good for, which it stays. Throws bad_request. */
+  seeTicket(token: string): Promise<Ticket>
   /** Throws bad_request. */
   takeTicket(token: string): Promise<Ticket>
   /** What a person types, and where. Throws bad_request, refresh_failed. */

@@ -93,6 +93,8 @@ export interface Store {
 
   /** Keeps something for whoever comes back with its id, until `expiresAt` (Unix ms). */
   addFlow(as: Principal, id: string, flow: { sealed: Sealed; expiresAt: number }): Promise<void>
+  /** What is kept; undefined where its time is over. */
+  flow(as: Principal, id: string): Promise<Sealed | undefined>
   /** Gives it once: to one of all who ask, and to nobody when its time is over. */
   takeFlow(as: Principal, id: string): Promise<Sealed | undefined>
 

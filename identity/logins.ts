@@ -1,15 +1,13 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { ConsentRules, MethodIO, OpenProvider } from '../core/auth-method.ts'
 import type { Clock } from '../core/clock.ts'
 import { LocumError } from '../core/errors.ts'
+import { Flows } from '../core/flows.ts'
 import type { Issuer, LoginClient, Logins } from '../core/identity.ts'
 import type { Json, JsonObject } from '../core/secret.ts'
-import type { SealedPlace, Sealer, Store } from '../core/store.ts'
-import { type PrincipalRecord, SYSTEM } from '../core/words.ts'
+import type { Sealer, Store } from '../core/store.ts'
+import type { PrincipalRecord } from '../core/words.ts'
 import { refuseToken } from './token.ts'
-
-/** ms until somebody who was sent to an issuer has to be back. */
-const FLOW = 10 * 60_000
 
 interface Parts {
   readonly issuers: readonly Issuer[]
@@ -23,12 +21,23 @@ interface Parts {
   join(issuer: Issuer, claims: JsonObject): Promise<PrincipalRecord>
 }
 
+/** Somebody on the way to an issuer and back. */
+interface Waiting extends JsonObject {
+  readonly issuer: string
+  readonly session: string
+  readonly redirectUri: string
+  readonly next: string
+  readonly keep: JsonObject
+}
+
 /** People who sign in at the console by their issuer: an authorisation code for an ID token (OpenID Connect Core §3.1). */
 export class IssuerLogins implements Logins {
   readonly #x: Parts
+  readonly #flows: Flows
 
   constructor(x: Parts) {
     this.#x = x
+    this.#flows = new Flows(x)
   }
 
   get issuers(): readonly string[] {
@@ -36,16 +45,14 @@ export class IssuerLogins implements Logins {
   }
 
   async begin(x: { issuer: string; session: string; redirectUri: string; next: string }): Promise<string> {
-    const { consent, store, sealer, clock } = this.#x
+    const { consent } = this.#x
     const provider = this.#provider(x.issuer)
     const state = randomBytes(32).toString('base64url')
     const { url, keep } = await consent.begin(
       { provider, redirectUri: x.redirectUri, state, scopes: [] },
       this.#x.io(),
     )
-    const row = flowId(state)
-    const sealed = sealer.seal(placeOf(row), Buffer.from(JSON.stringify({ ...x, keep }), 'utf8'))
-    await store.addFlow(SYSTEM, row, { sealed, expiresAt: clock.now() + FLOW })
+    await this.#flows.put('login', state, { ...x, keep })
     return url
   }
 
@@ -54,11 +61,8 @@ export class IssuerLogins implements Logins {
     session: string
     answer: URL
   }): Promise<{ user: PrincipalRecord; next: string }> {
-    const { consent, store, sealer, join } = this.#x
-    const row = flowId(x.state)
-    const sealed = await store.takeFlow(SYSTEM, row)
-    const flow =
-      sealed && (JSON.parse(sealer.open(placeOf(row), sealed).toString('utf8')) as Record<string, string>)
+    const { consent, join } = this.#x
+    const flow = (await this.#flows.take('login', x.state)) as Waiting | undefined
     if (!flow || flow.session !== x.session) {
       throw new LocumError(
         'bad_request',
@@ -70,14 +74,13 @@ export class IssuerLogins implements Logins {
     }
     const issuer = this.#x.issuers.find((one) => one.issuer === flow.issuer)
     if (!issuer) refuseToken('This issuer is known here no more.', 'See `identity.issuers`.')
-    const keep = flow.keep as unknown as JsonObject
     const asked = {
       provider: this.#provider(issuer.issuer),
-      redirectUri: flow.redirectUri as string,
+      redirectUri: flow.redirectUri,
       state: x.state,
     }
-    const { values } = await consent.complete({ ...asked, keep, answer: x.answer }, this.#x.io())
-    return { user: await join(issuer, claimsOf(values.id_token)), next: flow.next as string }
+    const { values } = await consent.complete({ ...asked, keep: flow.keep, answer: x.answer }, this.#x.io())
+    return { user: await join(issuer, claimsOf(values.id_token)), next: flow.next }
   }
 
   /** The issuer as a provider at which Locum is a client. */
@@ -113,12 +116,4 @@ function claimsOf(token: Json | undefined): JsonObject {
   if (part === undefined)
     refuseToken('The issuer gave no ID token.', 'See whether the client may ask for `openid` there.')
   return JSON.parse(Buffer.from(part, 'base64url').toString('utf8')) as JsonObject
-}
-
-function flowId(state: string): string {
-  return createHash('sha256').update(`login\n${state}`).digest('hex')
-}
-
-function placeOf(row: string): SealedPlace {
-  return { table: 'flows', row, field: 'login', version: 1, owner: 'site', audience: [] }
 }

@@ -11,6 +11,15 @@ import { CLIENT_SECRET, startIdp } from '../kit/idp.ts'
 import { BY_CODE, bearers, PER_USER, startLab } from '../kit/oauth-lab.ts'
 import { makePerson } from '../kit/person.ts'
 
+type Lab = Awaited<ReturnType<typeof startLab>>
+
+/** A thief has used the refresh token that was given first: the provider ends the whole grant. */
+async function steal({ idp }: Lab): Promise<void> {
+  const [, refresh] = idp.tokens
+  const stolen = { grant_type: 'refresh_token', refresh_token: refresh ?? '' }
+  for (const _ of [1, 2]) await idp.post('/token', stolen, `web:${CLIENT_SECRET}`)
+}
+
 const code = ({ body }: { body: string }) => JSON.parse(body).code
 const APP = 'https://app.example.com'
 const FOR_PAGES = { connection: { source: 'per-user', cors: { origins: [APP] } } }
@@ -124,10 +133,7 @@ t.test('a grant that was revoked is said, asked for no more, and given again', a
   await lab.person.signIn('ada')
   await lab.person.connect('idp', lab.idp)
   t.equal((await lab.call()).status, 200)
-  // A thief has used the refresh token: the provider ends the whole grant.
-  const [, refresh] = lab.idp.tokens
-  const stolen = { grant_type: 'refresh_token', refresh_token: refresh ?? '' }
-  for (const _ of [1, 2]) await lab.idp.post('/token', stolen, `web:${CLIENT_SECRET}`)
+  await steal(lab)
   const asked = lab.idp.asked.length
   await lab.later(3_601_000)
   for (const _ of [1, 2, 3]) {
@@ -170,9 +176,7 @@ t.test('a webhook is told of a grant that is dead, once, in signed words', async
   await lab.person.signIn('ada')
   await lab.person.connect('idp', lab.idp)
   t.equal((await lab.call()).status, 200)
-  const [, refresh] = lab.idp.tokens
-  const stolen = { grant_type: 'refresh_token', refresh_token: refresh ?? '' }
-  for (const _ of [1, 2]) await lab.idp.post('/token', stolen, `web:${CLIENT_SECRET}`)
+  await steal(lab)
   await lab.later(3_601_000)
   for (const _ of [1, 2]) t.equal((await lab.call()).status, 424)
   while (told.length < 2) await new Promise((resolve) => setImmediate(resolve))
@@ -270,7 +274,14 @@ t.test('a link from the command line is good once, for whom it was made', async 
   const request = { provider: 'idp', scope: 'user:ada', by: LOCAL } as const
   const ticket = await people.consents.ticket(request)
   const ada = makePerson(lab.site)
-  t.match((await ada.get(`/connect/idp?ticket=${ticket}`)).body, /id="connect"/, 'looking takes nothing')
+  for (const path of ['/connect/idp', `/connect/idp?ticket=${'x'.repeat(43)}`, '/connect/nothing']) {
+    const { body } = await ada.get(path)
+    t.notMatch(body, lab.upstream.origin, `${path}: whoever is not known is told nothing of the provider`)
+  }
+  const looked = await ada.get(`/connect/idp?ticket=${ticket}`)
+  t.match(looked.body, /id="connect"/, 'looking takes nothing')
+  t.match(looked.body, /call idp for ada/)
+  t.equal((await ada.get(`/connect/other?ticket=${ticket}`)).status, 400, 'for this provider alone')
   t.match((await ada.connect('idp', lab.idp, { form: { ticket } })).body, /is connected/)
   t.equal(ada.cookies.size, 0, 'nobody is signed in by it')
   t.equal((await ada.post('/connect/idp', { ticket })).status, 400)
@@ -371,13 +382,32 @@ t.test(
       token_type: 'Bearer',
     })
     for (const token of lab.idp.tokens) t.notMatch(text, token)
-    t.equal((await oauth('GET', 'https://evil.example')).status, 403)
+    const evil = await oauth('GET', 'https://evil.example')
+    t.equal(evil.status, 403)
+    t.equal(
+      evil.headers.get('access-control-allow-origin'),
+      null,
+      'an origin that is not listed is never reflected (R21)',
+    )
+    t.equal((await oauth('GET', 'null')).headers.get('access-control-allow-origin'), null)
     t.equal((await fetch(`${consoleUrl}/api/v1/oauth/api`)).status, 401)
     const preflight = await fetch(`${consoleUrl}/api/v1/oauth/api`, {
       method: 'OPTIONS',
       headers: { origin: APP },
     })
     t.equal(preflight.status, 204)
+    const unlisted = await fetch(`${consoleUrl}/api/v1/oauth/api`, {
+      method: 'OPTIONS',
+      headers: { origin: 'https://evil.example' },
+    })
+    t.match(unlisted, { status: 403 })
+    t.equal(unlisted.headers.get('access-control-allow-origin'), null)
+    const keyless = await fetch(`${consoleUrl}/api/v1/oauth/api`, { headers: { origin: APP } })
+    t.equal(
+      keyless.headers.get('access-control-allow-origin'),
+      APP,
+      'a refusal is read by the page that asked',
+    )
     t.same(await (await oauth('DELETE')).json(), { ended: true, revoked: true })
     await lab.site.settle()
     t.equal((await call(APP)).status, 424)
