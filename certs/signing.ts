@@ -87,21 +87,31 @@ export function signingKeeper(sealer: Sealer, clock: Clock): SigningKeeper {
       return all.flat()
     },
 
-    make: (store, name, kind) =>
-      store.transact(SYSTEM, async (inside) => {
-        if (name === DEFAULT) await ensureDefault(inside, sealer, clock)
+    // A key takes seconds where it is a large one, and nobody else can write in a transaction: it is made before.
+    async make(store, name, kind) {
+      if (name === DEFAULT) await ensureDefault(store, sealer, clock)
+      const item = await makeItem(sealer, itemName(name), name, clock, kind)
+      await store.transact(SYSTEM, async (inside) => {
         if (await inside.vaultItem(SYSTEM, itemName(name))) {
           throw new LocumError('bad_request', `There is a signing certificate \`${name}\` already.`, {
             hint: `A new key for it: locum cert rotate ${name}`,
           })
         }
-        const item = await makeItem(sealer, itemName(name), name, clock, kind)
         await inside.addVaultItem(SYSTEM, itemName(name), item)
-      }),
+      })
+    },
 
-    rotate: (store, name, signsFrom) =>
-      store.transact(SYSTEM, async (inside) => {
-        if (name === DEFAULT) await ensureDefault(inside, sealer, clock)
+    async rotate(store, name, signsFrom) {
+      if (name === DEFAULT) await ensureDefault(store, sealer, clock)
+      const from = signsFrom ?? clock.now() + OVERLAP
+      const before = await readItems(store, name)
+      const kind = before.signing?.open.kind
+      const waits = before.next !== undefined && !isDue(before.next, clock)
+      const made =
+        waits || kind === undefined
+          ? undefined
+          : await makeItem(sealer, nextName(name), name, clock, kind, from)
+      return store.transact(SYSTEM, async (inside) => {
         await takeOver(inside, sealer, clock, name)
         const { signing, next } = await readItems(inside, name)
         if (!signing) {
@@ -110,7 +120,6 @@ export function signingKeeper(sealer: Sealer, clock: Clock): SigningKeeper {
           })
         }
         if (next && (signsFrom === undefined || String(signsFrom) === next.open.signsFrom)) return false
-        const from = signsFrom ?? clock.now() + OVERLAP
         if (next) {
           const moved = moveItem(
             sealer,
@@ -121,12 +130,16 @@ export function signingKeeper(sealer: Sealer, clock: Clock): SigningKeeper {
           )
           await inside.replaceVaultItem(SYSTEM, nextName(name), next.version, moved)
         } else {
-          const made = await makeItem(sealer, nextName(name), name, clock, signing.open.kind, from)
+          if (!made)
+            throw new LocumError('bad_request', `Somebody else has rotated \`${name}\` meanwhile.`, {
+              hint: 'Look at it again: locum cert ls',
+            })
           await inside.addVaultItem(SYSTEM, nextName(name), made)
         }
         await takeOver(inside, sealer, clock, name)
         return true
-      }),
+      })
+    },
   }
 }
 
