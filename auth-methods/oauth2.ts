@@ -20,10 +20,9 @@ import {
   OAUTH_SCHEMA,
   type OAuthProvider,
   readOAuthProvider,
-  text,
-  wrong,
 } from './oauth/provider.ts'
 import { grantOf, tokenValues } from './oauth/tokens.ts'
+import { text, wrong } from './reading.ts'
 
 /** RFC 8693 §2.1, §3. */
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'

@@ -13,8 +13,9 @@ import {
 } from '../core/placeholder.ts'
 import type { Json, JsonObject } from '../core/secret.ts'
 import { checkHeaderName, headerText } from '../core/slots.ts'
-import type { AuthValues, Caller, CommonBody } from '../core/words.ts'
+import { type AuthValues, type CommonBody, NOBODY } from '../core/words.ts'
 import { EXPIRES_SCHEMA, expiryOf, readExpires } from './expires.ts'
+import { isObject, readRules, text, urlOf, wrong } from './reading.ts'
 
 const KEYS = [
   'method',
@@ -117,20 +118,17 @@ function readAsking(config: JsonObject): Asking {
   const unknown = Object.keys(request).find((key) => !KEYS.includes(key))
   if (unknown !== undefined) throw wrong(`\`request\` has no \`${unknown}\`; it takes ${KEYS.join(', ')}`)
   const body = readBody(request)
-  const { method = body ? 'POST' : 'GET', ca } = request
+  const { method = body ? 'POST' : 'GET' } = request
+  const rules = readRules(request, 'request.')
   if (typeof method !== 'string' || !METHOD.test(method))
     throw wrong('`request.method` is a method in capitals')
   if (body && (method === 'GET' || method === 'HEAD')) throw wrong(`a ${method} has no body`)
   const asking = {
     method,
-    url: readUrl(request),
+    url: readUrl(request, rules),
     headers: readHeaders(request.headers ?? {}),
     body,
-    rules: {
-      allowPrivateNetwork: flag(request, 'allowPrivateNetwork'),
-      allowPlaintext: flag(request, 'allowPlaintext'),
-      ca: ca === undefined ? undefined : text(ca, 'ca'),
-    },
+    rules,
   }
   const other = pathsOf(asking).find(({ root }) => root !== 'Auth')
   if (other) {
@@ -140,24 +138,17 @@ function readAsking(config: JsonObject): Asking {
   return asking
 }
 
-function readUrl(request: JsonObject): string {
-  const url = text(request.url, 'url')
+function readUrl(request: JsonObject, rules: CallOutRules): string {
+  const url = text(request.url, 'request.url')
   if (parseConfiguredTemplate(url).paths.length > 0) throw wrong('no variable can stand in `request.url`')
-  const parsed = URL.canParse(url) ? new URL(url) : undefined
-  if (!parsed || !/^https?:$/.test(parsed.protocol)) throw wrong('`request.url` is no https address')
-  if (parsed.username !== '' || parsed.password !== '')
-    throw wrong('`request.url` holds a user name or a password; they belong in the credential')
-  if (parsed.hash !== '') throw wrong('`request.url` holds a fragment, which is never sent')
-  if (parsed.protocol === 'http:' && !flag(request, 'allowPlaintext'))
-    throw wrong('`request.url` is no https address; say `allowPlaintext: true` beside it if that is meant')
-  return url
+  return urlOf(request, 'url', rules, 'request.')
 }
 
 function readHeaders(headers: Json): Asking['headers'] {
   if (!isObject(headers)) throw wrong('`request.headers` is a mapping of names to texts')
   return Object.entries(headers).map(([name, value]) => {
     checkHeaderName(name)
-    return { name, template: parseConfiguredTemplate(text(value, `headers.${name}`)) }
+    return { name, template: parseConfiguredTemplate(text(value, `request.headers.${name}`)) }
   })
 }
 
@@ -171,8 +162,8 @@ function readBody({ json, form, text: plain }: JsonObject): BodyRule | undefined
     body = { json }
   } else if (form !== undefined) {
     if (!isObject(form)) throw wrong('`request.form` is a mapping of names to texts')
-    body = { form: Object.entries(form).map(([name, value]) => [name, text(value, `form.${name}`)]) }
-  } else body = { text: text(plain, 'text') }
+    body = { form: Object.entries(form).map(([name, value]) => [name, text(value, `request.form.${name}`)]) }
+  } else body = { text: text(plain, 'request.text') }
   return compileBody(body)
 }
 
@@ -184,12 +175,6 @@ function pathsOf({ headers, body }: Pick<Asking, 'headers' | 'body'>): VariableP
     ...(body?.kind === 'form' ? body.fields.flatMap(({ template }) => template.paths) : []),
     ...(body?.kind === 'json' ? [...body.members.values()].flatMap(({ paths }) => paths) : []),
   ]
-}
-
-/** Nobody in particular: no variable of a caller stands in the request. */
-const NOBODY: Caller = {
-  principal: { id: '', kind: 'service', projects: [], admin: false, via: 'system' },
-  sessionId: '',
 }
 
 async function ask(asking: Asking, fields: JsonObject, io: MethodIO): Promise<Response> {
@@ -264,23 +249,4 @@ function refused({ url }: Asking, status: number): LocumError {
       ? 'It is elsewhere now: name that address in `request.url`.'
       : 'See what it says to the same request.',
   })
-}
-
-function flag(request: JsonObject, name: string): boolean {
-  const value = request[name] ?? false
-  if (typeof value !== 'boolean') throw wrong(`\`request.${name}\` is true or false`)
-  return value
-}
-
-function text(value: Json | undefined, name: string): string {
-  if (typeof value !== 'string' || value === '') throw wrong(`\`request.${name}\` is a text`)
-  return value
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function wrong(detail: string): LocumError {
-  return new LocumError('bad_request', detail)
 }

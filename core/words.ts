@@ -250,6 +250,12 @@ export interface AuthValues {
   readonly caseless?: readonly string[]
 }
 
+/** Nobody in particular: whoever is asked for nothing. */
+export const NOBODY: Caller = {
+  principal: { id: '', kind: 'service', projects: [], admin: false, via: 'system' },
+  sessionId: '',
+}
+
 /** Acts for the program itself: start-up, the hot path's look-ups. */
 export const SYSTEM: Principal = { id: 'system', kind: 'service', projects: [], admin: true, via: 'system' }
 

@@ -4,8 +4,8 @@ import { type BodyRule, compileBody, objectWriting } from '../../core/common-bod
 import { LocumError } from '../../core/errors.ts'
 import type { VariablePath, VariableSources } from '../../core/placeholder.ts'
 import type { Json, JsonObject } from '../../core/secret.ts'
-import type { AuthValues, Caller } from '../../core/words.ts'
-import { isObject, oneOf, text, wrong } from '../oauth/provider.ts'
+import { type AuthValues, type Caller, NOBODY } from '../../core/words.ts'
+import { isObject, oneOf, text, wrong } from '../reading.ts'
 import { ALGORITHMS, algorithmsOf } from './algorithms.ts'
 
 /** Claims that are said by keys of their own, or that each JWT gets anew (RFC 7519 §4.1). */
@@ -96,12 +96,6 @@ export function callerIn(assertion: Pick<Assertion, 'claims'>, { principal }: Ca
   if (!variablesOf(assertion).some(({ root }) => root === 'User')) return undefined
   const { id, email = null, profile = null, claims = null } = principal
   return { id, email, profile, claims }
-}
-
-/** Nobody in particular: no variable of a caller stands in the claims. */
-const NOBODY: Caller = {
-  principal: { id: '', kind: 'service', projects: [], admin: false, via: 'system' },
-  sessionId: '',
 }
 
 /**

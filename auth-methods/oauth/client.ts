@@ -5,7 +5,8 @@ import { LocumError } from '../../core/errors.ts'
 import type { Json, JsonObject } from '../../core/secret.ts'
 import { timeOf } from '../expires.ts'
 import { algorithmsOf } from '../jwt/algorithms.ts'
-import { type OAuthProvider, readOAuthProvider, text } from './provider.ts'
+import { text } from '../reading.ts'
+import { type OAuthProvider, readOAuthProvider } from './provider.ts'
 import { refusalOf } from './refusals.ts'
 
 type Library = typeof import('openid-client')
@@ -52,7 +53,7 @@ export async function openClient(open: OpenProvider, io: MethodIO): Promise<OAut
     return plainly(response, read.answer, read.text, provider, io.now())
   }
   const metadata = {
-    // What the library takes for now is the system's clock.
+    // The library reads the system's clock.
     [library.clockSkew]: Math.round((io.now() - Date.now()) / 1000),
     [library.clockTolerance]: SKEW,
   }

@@ -1,8 +1,9 @@
 import type { ConsentRules, MethodIO, OpenProvider } from '../../core/auth-method.ts'
 import { LocumError } from '../../core/errors.ts'
 import type { Json, JsonObject } from '../../core/secret.ts'
+import { text } from '../reading.ts'
 import { openClient } from './client.ts'
-import { type OAuthProvider, readOAuthProvider, text } from './provider.ts'
+import { type OAuthProvider, readOAuthProvider } from './provider.ts'
 import { refusalOf } from './refusals.ts'
 import { grantOf } from './tokens.ts'
 

@@ -1,7 +1,7 @@
 import type { FieldRule } from '../../core/auth-method.ts'
 import type { CallOutRules } from '../../core/call-out.ts'
-import { LocumError } from '../../core/errors.ts'
-import type { Json, JsonObject } from '../../core/secret.ts'
+import type { JsonObject } from '../../core/secret.ts'
+import { isObject, oneOf, readRules, text, urlOf, wrong } from '../reading.ts'
 
 export const GRANTS = [
   'authorization_code',
@@ -197,34 +197,6 @@ export function endpointsOf({ issuer, endpoints }: Pick<OAuthProvider, 'issuer' 
   return [...new Set(all.map((one) => new URL(one).href))]
 }
 
-export function readRules(config: JsonObject): CallOutRules {
-  return {
-    allowPrivateNetwork: flag(config, 'allowPrivateNetwork'),
-    allowPlaintext: flag(config, 'allowPlaintext'),
-    ca: config.ca === undefined ? undefined : text(config.ca, 'ca'),
-  }
-}
-
-/** An address that a secret may go to. Throws bad_request. */
-export function urlOf(config: JsonObject, key: string, rules: CallOutRules): string {
-  const value = text(config[key], key)
-  const parsed = URL.canParse(value) ? new URL(value) : undefined
-  if (!parsed || !/^https?:$/.test(parsed.protocol)) throw wrong(`\`${key}\` is no https address`)
-  if (parsed.username !== '' || parsed.password !== '')
-    throw wrong(`\`${key}\` holds a user name or a password`)
-  if (parsed.hash !== '') throw wrong(`\`${key}\` holds a fragment`)
-  if (parsed.protocol === 'http:' && !rules.allowPlaintext)
-    throw wrong(`\`${key}\` is no https address; say \`allowPlaintext: true\` if that is meant`)
-  return value
-}
-
-export function oneOf<T extends string>(config: JsonObject, key: string, of: readonly T[]): T | undefined {
-  const value = config[key]
-  if (value === undefined) return undefined
-  if (of.some((one) => one === value)) return value as T
-  throw wrong(`\`${key}\` is one of ${of.join(', ')}`)
-}
-
 function textsOf(config: JsonObject, key: string): readonly string[] {
   const value = config[key] ?? []
   // RFC 6749 §3.3: a scope has no blank in it.
@@ -244,23 +216,4 @@ function parameters(config: JsonObject, key: string): Readonly<Record<string, st
     if (OWN_PARAMETERS.includes(name)) throw wrong(`\`${key}.${name}\` is Locum's own to set`)
   }
   return value as Record<string, string>
-}
-
-function flag(config: JsonObject, key: string): boolean {
-  const value = config[key] ?? false
-  if (typeof value !== 'boolean') throw wrong(`\`${key}\` is true or false`)
-  return value
-}
-
-export function text(value: Json | undefined, key: string): string {
-  if (typeof value !== 'string' || value === '') throw wrong(`\`${key}\` is a text`)
-  return value
-}
-
-export function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-export function wrong(detail: string): LocumError {
-  return new LocumError('bad_request', detail)
 }
