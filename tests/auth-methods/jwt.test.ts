@@ -13,26 +13,7 @@ import { startUpstream } from '../kit/upstream.ts'
 async function startLab(t: Test, provider: JsonObject) {
   const upstream = await startUpstream(t)
   let now = Date.now()
-  const site = await startSite(
-    t,
-    {
-      principals: [
-        { id: 'ada', profile: 'sales', email: 'ada@example.com' },
-        { id: 'ben', profile: 'ops' },
-      ],
-      providers: [{ name: 'issuer', method: 'jwt', ...provider }],
-      connections: [
-        {
-          name: 'api',
-          destinations: [upstream.origin],
-          auth: { method: 'jwt', provider: 'issuer' },
-          allowPrivateNetwork: true,
-          ca: upstream.ca,
-        },
-      ],
-    },
-    { clock: { now: () => now } },
-  )
+  const site = await startSite(t, file(upstream, provider), { clock: { now: () => now } })
   const { sealer, store, clock } = site.context
   const keeper = signingKeeper(sealer, clock)
   const call = (as = 'ada') => askBy(t, site, 'gateway', { ...upstream, name: 'api' }, { path: '/echo', as })

@@ -1,27 +1,16 @@
-import { spawnSync } from 'node:child_process'
 import { createHash, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import * as http from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import t from 'tap'
+import { NO_CHROMIUM, openChromium } from '../kit/chromium.ts'
 import { startIdp } from '../kit/idp.ts'
 import { BY_CODE } from '../kit/oauth-lab.ts'
 import { startSite, type Teardown } from '../kit/site.ts'
 import { startUpstream, upstreamLeaf } from '../kit/upstream.ts'
 
-const PROGRAM = spawnSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).stdout.trim()
-const ARGUMENTS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
-
-t.test('an app in Chromium', { skip: PROGRAM === '' ? 'chromium is not installed' : false }, async (t) => {
+t.test('an app in Chromium', { skip: NO_CHROMIUM }, async (t) => {
   const idp = await startIdp(t)
   const upstream = await startUpstream(t)
   const open = await startUpstream(t)
@@ -60,15 +49,8 @@ t.test('an app in Chromium', { skip: PROGRAM === '' ? 'chromium is not installed
   pages.console = site.consoleUrl
   const { cert } = await upstreamLeaf()
   const spki = new X509Certificate(cert).publicKey.export({ type: 'spki', format: 'der' })
-  const browser = await chromium.launch({
-    executablePath: PROGRAM,
-    // The provider's certificate is of a CA that this browser does not know.
-    args: [
-      ...ARGUMENTS,
-      `--ignore-certificate-errors-spki-list=${createHash('sha256').update(spki).digest('base64')}`,
-    ],
-  })
-  t.teardown(() => browser.close())
+  // The provider's certificate is of a CA that this browser does not know.
+  const browser = await openChromium(t, createHash('sha256').update(spki).digest('base64'))
   const context = await browser.newContext()
   const sent: string[] = []
   const read: Promise<string>[] = []

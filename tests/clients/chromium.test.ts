@@ -1,28 +1,17 @@
-import { spawnSync } from 'node:child_process'
 import { createHash, type X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import * as http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import t from 'tap'
+import { NO_CHROMIUM, openChromium } from '../kit/chromium.ts'
 import { connectionTo, MASKED, REAL, SECRET } from '../kit/echo-site.ts'
 import { openTunnel } from '../kit/raw.ts'
 import { startSite, type Teardown, type TestSite } from '../kit/site.ts'
 import { startUpstream } from '../kit/upstream.ts'
 
-const PROGRAM = spawnSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).stdout.trim()
-const ARGUMENTS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
-
-t.test('Chromium', { skip: PROGRAM === '' ? 'chromium is not installed' : false }, async (t) => {
+t.test('Chromium', { skip: NO_CHROMIUM }, async (t) => {
   const pages = await startPages(t)
   const upstream = await startUpstream(t, { host: 'a.localhost' })
   const app = `http://app.localhost:${pages}`
@@ -37,15 +26,8 @@ t.test('Chromium', { skip: PROGRAM === '' ? 'chromium is not installed' : false 
     credentials: [{ connection: 'echo', for: 'shared', fields: { apiKey: SECRET } }],
   }
   const [site, stranger] = await Promise.all([startSite(t, config), startSite(t, config)])
-  const browser = await chromium.launch({
-    executablePath: PROGRAM,
-    // Of all sites' leaves it trusts this one's alone, as if its CA had been imported.
-    args: [
-      ...ARGUMENTS,
-      `--ignore-certificate-errors-spki-list=${await leafKeyOf(t, site, upstream.authority)}`,
-    ],
-  })
-  t.teardown(() => browser.close())
+  // Of all sites' leaves it trusts this one's alone.
+  const browser = await openChromium(t, await leafKeyOf(t, site, upstream.authority))
 
   t.test('a page of a listed origin uses the gateway, and reads what is refused', async (t) => {
     const page = await browser.newPage()

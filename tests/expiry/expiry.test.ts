@@ -1,19 +1,26 @@
+import type { ServerResponse } from 'node:http'
 import t from 'tap'
 import { CLIENT_SECRET } from '../kit/idp.ts'
-import { type Ground, openGround, round } from './rounds.ts'
+import { type Ground, openGround, type Process, round } from './rounds.ts'
 
-/** Holds the next request to the token endpoint; what it resolves to lets it on, or not. */
-function hold({ idp }: Ground): Promise<(on: boolean) => void> {
-  return new Promise((resolve) => {
+/** Kills the first process while its renewal is at the token endpoint, which has not answered. */
+async function killRenewing({ idp, processes, later }: Ground): Promise<{ two: Process; time: number }> {
+  const [one, two] = processes as [Process, Process]
+  const came = new Promise<ServerResponse>((resolve) => {
     idp.instead = (request, response) => {
       if (request.url !== '/token') return false
       idp.instead = () => false
-      resolve((on) => {
-        if (!on) response.destroy()
-      })
+      resolve(response)
       return true
     }
   })
+  const time = later()
+  // It never answers.
+  void one.ask(time, 1).catch(() => {})
+  const response = await came
+  await one.kill()
+  response.destroy()
+  return { two, time }
 }
 
 t.test('a thousand callers at the moment of expiry, over two processes: one refresh (R23)', async (t) => {
@@ -25,14 +32,8 @@ t.test(
   'whoever renews is killed before the provider has it: another does so when its lease has ended',
   async (t) => {
     const ground = await openGround(t, 2)
-    const [one, two] = ground.processes
-    const came = hold(ground)
-    const time = ground.later()
-    void one?.ask(time, 1).catch(() => {})
-    const release = await came
-    await one?.kill()
-    release(false)
-    const outcome = await two?.ask(time + 60_001, 10)
+    const { two, time } = await killRenewing(ground)
+    const outcome = await two.ask(time + 60_001, 10)
     t.match(outcome, { served: 10, errors: [] })
   },
 )
@@ -41,24 +42,18 @@ t.test(
   'whoever renews is killed when the provider has it: that the token is lost is said, loudly',
   async (t) => {
     const ground = await openGround(t, 2)
-    const [one, two] = ground.processes
-    const [refresh] = [...ground.idp.tokens].reverse()
-    const came = hold(ground)
-    const time = ground.later()
-    void one?.ask(time, 1).catch(() => {})
-    const release = await came
-    await one?.kill()
-    release(false)
+    const refresh = ground.idp.tokens.at(-1)
+    const { two, time } = await killRenewing(ground)
     // As if the request had been taken: its token is used.
     const used = { grant_type: 'refresh_token', refresh_token: refresh ?? '' }
     t.equal(await ground.idp.post('/token', used, `web:${CLIENT_SECRET}`), 200)
-    const outcome = await two?.ask(time + 60_001, 10)
+    const outcome = await two.ask(time + 60_001, 10)
     t.match(outcome, { served: 0, tokens: [] })
-    t.match(outcome?.errors, [
+    t.match(outcome.errors, [
       /^reauthorization_required: idp said invalid_grant .*was cut short, and what it was given was lost\.$/,
     ])
     const asked = ground.idp.asked.length
-    t.equal((await two?.ask(time + 60_002, 10))?.served, 0)
+    t.equal((await two.ask(time + 60_002, 10)).served, 0)
     t.equal(ground.idp.asked.length, asked, 'and nobody asks again')
   },
 )
