@@ -26,7 +26,7 @@ const CASES: readonly (readonly [title: string, text: string, at: string, key: s
   ['an unknown top key', 'name: a\nconections: []\n', '2:1', 'conections', /did you mean `connections`/],
   ['a key far from any', 'qqqqqqqq: 1\n', '1:1', 'qqqqqqqq', /known here: name, site/],
   ['a key that comes later', 'providers: []\n', '1:1', 'providers', /unknown key/],
-  ['issuers', 'identity: { issuers: [] }\n', '1:13', 'identity.issuers', /unknown key/],
+  ['an issuer in a word', 'identity: { issuer: x }\n', '1:13', 'identity.issuer', /did you mean `issuers`/],
   ['a name that is none', 'name: "a b"\n', '1:7', 'name', /expected a name/],
   ['a number for a text', 'name: 5\n', '1:7', 'name', /got a number \(write it in quotes/],
   ['a rate of nothing', 'limits: { rate: 0 }\n', '1:17', 'limits.rate', /expected a number above 0$/m],
