@@ -126,7 +126,12 @@ The key is printed alone on standard output, so that it can be kept at once:
             ['added', timeText(terminal, one.createdAt, now)],
             ['revoked', one.revokedAt === undefined ? undefined : timeText(terminal, one.revokedAt, now)],
             ['managed by', one.managedBy && `the file named ${one.managedBy}`],
-            ['keys', one.keys.length === 0 ? `none (locum principal rotate-key ${id})` : undefined],
+            ['issuer', one.federated?.issuer],
+            [one.federated?.claim ?? 'subject', one.federated?.subject],
+            [
+              'keys',
+              one.keys.length > 0 || one.federated ? undefined : `none (locum principal rotate-key ${id})`,
+            ],
             ...one.keys.map(
               ({ createdAt, expiresAt }) =>
                 [

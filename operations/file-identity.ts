@@ -51,7 +51,15 @@ export async function readIssuers(entries: readonly IssuerEntry[], reading: Read
     const ca = entry.ca === undefined ? undefined : await readCa(entry.ca, reading.readText, problem)
     const rules = { allowPrivateNetwork, allowPlaintext, ca }
     const login = entry.login && (await readLogin(entry.login, reading, problem))
-    issuers.push({ issuer, audience, claims: { ...claims, id }, jwksUri, algorithms, rules, login })
+    issuers.push({
+      issuer,
+      audience,
+      claims: { ...claims, id },
+      jwksUri,
+      algorithms,
+      rules,
+      ...(login && { login }),
+    })
   }
   return issuers
 }

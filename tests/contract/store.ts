@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import type { Clock } from '../../core/clock.ts'
+import { federatedId } from '../../core/identity.ts'
 import type { Sealer, Store } from '../../core/store.ts'
 import type { Connection, Credential, Principal } from '../../core/words.ts'
 import { SYSTEM } from '../../core/words.ts'
@@ -123,6 +124,33 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
         ['ada', 'bob'],
       )
       t.equal(await store.principal(SYSTEM, 'eve'), undefined)
+    })
+
+    t.test('a user of an issuer is kept under their own id, and nobody else is', async (t) => {
+      const { store } = await fresh(t)
+      for (const federated of [
+        { issuer: 'https://idp.example', subject: 'ada' },
+        { issuer: 'https://idp.example', claim: 'oid', subject: 'ada' },
+        { issuer: 'https://other.example', subject: 'ada' },
+      ]) {
+        const id = federatedId(federated)
+        const user = { id, kind: 'user' as const, projects: [], admin: false, disabled: false, federated }
+        const { federated: kept } = await store.putPrincipal(SYSTEM, user)
+        t.strictSame(kept, federated)
+        t.strictSame((await store.principal(SYSTEM, id))?.federated, federated)
+        const key = { hash: 'k', principal: id, createdAt: 1 }
+        await t.rejects(store.addKey(SYSTEM, key), { code: 'bad_request' }, 'no key')
+        for (const more of [
+          { admin: true },
+          { kind: 'service' as const },
+          { mayActFor: ['user:*'] },
+          { federated: undefined },
+          { federated: { ...federated, subject: 'ben' } },
+          { id: 'ada' },
+        ])
+          await t.rejects(store.putPrincipal(SYSTEM, { ...user, ...more }), { code: 'bad_request' })
+      }
+      t.equal((await store.principals(SYSTEM)).length, 3)
     })
 
     t.test('a key belongs to one principal and goes with it', async (t) => {

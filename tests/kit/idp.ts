@@ -5,8 +5,7 @@ import { Agent, createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { SignJWT } from 'jose'
 import { type ClientMetadata, type Configuration, type KoaContextWithOIDC, Provider } from 'oidc-provider'
-// @ts-expect-error: it has no types, and the provider warns of it where it takes it by itself
-import { createMemoryAdapter } from 'oidc-provider/lib/adapters/memory_adapter.js'
+import { memoryAdapter } from './idp-memory.ts'
 import type { Teardown } from './site.ts'
 import { upstreamCa, upstreamLeaf } from './upstream.ts'
 
@@ -80,7 +79,7 @@ export async function startIdp(
   const alone = { redirect_uris: [], response_types: [] }
   const secret = { client_secret: CLIENT_SECRET }
   const provider = new Provider(issuer, {
-    adapter: createMemoryAdapter(0),
+    adapter: memoryAdapter(),
     jwks: { keys: [{ ...jwkOf(privateKey), kid: 'one', use: 'sig', alg: 'RS256' }] },
     cookies: { keys: ['a key of the tests'] },
     clients: [
