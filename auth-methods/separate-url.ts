@@ -2,15 +2,10 @@ import type { AuthMethod, Grant, MethodIO } from '../core/auth-method.ts'
 import type { CallOutRules } from '../core/call-out.ts'
 import { BODY_TYPES, type BodyRule, compileBody } from '../core/common-body.ts'
 import { fillParameters } from '../core/common-query.ts'
+import { parseConfiguredTemplate } from '../core/configured.ts'
 import { LocumError } from '../core/errors.ts'
 import { encodePercent } from '../core/percent.ts'
-import {
-  fill,
-  parseConfiguredTemplate,
-  type Template,
-  type VariablePath,
-  type VariableSources,
-} from '../core/placeholder.ts'
+import { fill, type Template, type VariablePath, type VariableSources } from '../core/placeholder.ts'
 import type { Json, JsonObject } from '../core/secret.ts'
 import { checkHeaderName, headerText } from '../core/slots.ts'
 import { type AuthValues, type CommonBody, NOBODY } from '../core/words.ts'
@@ -140,7 +135,8 @@ function readAsking(config: JsonObject): Asking {
 
 function readUrl(request: JsonObject, rules: CallOutRules): string {
   const url = text(request.url, 'request.url')
-  if (parseConfiguredTemplate(url).paths.length > 0) throw wrong('no variable can stand in `request.url`')
+  if (parseConfiguredTemplate(url).expressions.length > 0)
+    throw wrong('no variable can stand in `request.url`')
   return urlOf(request, 'url', rules, 'request.')
 }
 
@@ -178,7 +174,7 @@ function pathsOf({ headers, body }: Pick<Asking, 'headers' | 'body'>): VariableP
 }
 
 async function ask(asking: Asking, fields: JsonObject, io: MethodIO): Promise<Response> {
-  const sources: VariableSources = { auth: namesOf(fields), caller: NOBODY }
+  const sources: VariableSources = { auth: namesOf(fields), caller: NOBODY, now: io.now() }
   const headers = new Headers()
   for (const { name, template } of asking.headers)
     headers.set(name, headerText(fill(template, sources, ignore), name))

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson } from './canonical-json.ts'
 import { compileBody, placesOf } from './common-body.ts'
+import { parseConfiguredTemplate } from './configured.ts'
 import { destinationText } from './destination.ts'
 import { LocumError } from './errors.ts'
-import { drawsOnAuth, parseConfiguredTemplate } from './placeholder.ts'
+import { drawsOnAuth, type Expression } from './placeholder.ts'
 import { USUAL_SLOTS } from './slots.ts'
 import type { Connection, Credential, Redact, Scope } from './words.ts'
 
@@ -26,7 +27,7 @@ type Owned = Pick<Credential, 'owner' | 'audience'>
 export function audienceFor(connection: Connection, owner: string): string[] {
   const { destinations, ownedWildcard, redact } = connection
   if (owner === 'site') return [...destinations.map(destinationText), ...callTexts(connection)]
-  const { sets, slots } = placesFor(connection)
+  const { sets, slots, formulas } = placesFor(connection)
   return [
     // Who vouches for the names under a wildcard is part of what is approved.
     ...destinations.filter(({ wildcard }) => ownedWildcard || !wildcard).map(destinationText),
@@ -35,6 +36,7 @@ export function audienceFor(connection: Connection, owner: string): string[] {
     ...(redact === 'off' ? [APPROVES_OFF] : []),
     ...sets.map(setText),
     ...slots.map(slotText),
+    ...formulas.map(formulaText),
     ...caTexts(connection),
   ]
 }
@@ -53,8 +55,13 @@ export function checkApproved(connection: Connection, credential: Owned, scope: 
 export function unapproved(connection: Connection, { owner, audience }: Owned): string[] {
   const needed = callTexts(connection)
   if (owner !== 'site') {
-    const { sets } = placesFor(connection)
-    needed.push(...askTexts(connection), ...sets.map(setText), ...caTexts(connection))
+    const { sets, formulas } = placesFor(connection)
+    needed.push(
+      ...askTexts(connection),
+      ...sets.map(setText),
+      ...formulas.map(formulaText),
+      ...caTexts(connection),
+    )
   }
   return needed.filter((text) => !audience.includes(text))
 }
@@ -110,37 +117,44 @@ function slotText(name: string): string {
   return `slot: ${name}`
 }
 
+/** What becomes of it: a piece of a key, or whether it begins with an `s`, is not what its owner gave. */
+function formulaText(source: string): string {
+  return `formula: ${createHash('sha256').update(source).digest('hex')}`
+}
+
 /** Places beyond the headers in which keys usually stand, by the audit's names. */
 interface Places {
   /** Where the connection itself puts something of the credential, whatever the client writes. */
   readonly sets: readonly string[]
   /** Where a client may, and the base, which it chooses by the entrance. */
   readonly slots: readonly string[]
+  /** What is made of it, wherever that is put. */
+  readonly formulas: readonly string[]
 }
 
 function placesFor(connection: Connection): Places {
   const { headers, query = [], body, base, slots = {} } = connection
-  const draws = (text: string) => drawsOnAuth(parseConfiguredTemplate(text))
   const header = (name: string) => name.toLowerCase()
   const unusual = (name: string) => !USUAL_SLOTS.includes(name)
+  const drawing: { name: string; expressions: readonly Expression[] }[] = [
+    ...headers.map(([name, text]) => ({ name: header(name), ...parseConfiguredTemplate(text) })),
+    ...query.map(([name, text]) => ({ name: `query:${name}`, ...parseConfiguredTemplate(text) })),
+    ...(body ? placesOf(compileBody(body)) : []),
+  ].filter(drawsOnAuth)
+  const ofBase = base === undefined ? [] : [parseConfiguredTemplate(base)].filter(drawsOnAuth)
   return {
-    sets: [
-      ...headers.flatMap(([name, text]) => (draws(text) ? [header(name)] : [])).filter(unusual),
-      ...query.flatMap(([name, text]) => (draws(text) ? [`query:${name}`] : [])),
-      ...(body
-        ? placesOf(compileBody(body))
-            .filter(drawsOnAuth)
-            .map(({ name }) => name)
-        : []),
-    ],
+    sets: drawing.map(({ name }) => name).filter(unusual),
     slots: [
-      ...(base !== undefined && draws(base) ? [BASE] : []),
+      ...ofBase.map(() => BASE),
       ...(slots.headers ?? []).map(header).filter(unusual),
       ...(slots.path === true ? ['path'] : []),
       ...(slots.query ?? []).map((name) => `query:${name}`),
       ...(slots.json ?? []).map((pointer) => `json:${pointer}`),
       ...(slots.form ?? []).map((name) => `form:${name}`),
     ],
+    formulas: [...drawing, ...ofBase].flatMap(({ expressions }) =>
+      expressions.flatMap((one) => ('source' in one && one.root === 'Auth' ? [one.source] : [])),
+    ),
   }
 }
 
@@ -159,6 +173,7 @@ function outside(connection: Connection, scope: Scope, missing: string): LocumEr
     slot: `to be put there (${name})`,
     ca: 'for the CA that the connection trusts now',
     calls: `to be taken to ${name}`,
+    formula: 'for a formula that the connection has now',
     asks: 'for the request that is sent with it now',
   }[kind]
   return new LocumError(

@@ -220,6 +220,7 @@ function formWriting(client: Writing, { fields }: Extract<BodyRule, { kind: 'for
         client.write(sources, collect),
         fillParameters(fields, sources, collect, encodePercent),
       ),
+    expressions: [...client.expressions, ...fields.flatMap(({ template }) => template.expressions)],
     paths: [...client.paths, ...fields.flatMap(({ template }) => template.paths)],
   }
 }

@@ -1,8 +1,9 @@
 import { type CommonParameter, compileParameters } from './common-query.ts'
+import { parseConfiguredTemplate } from './configured.ts'
 import { LocumError } from './errors.ts'
 import { pointerTo } from './json-pointer.ts'
 import { encodeString } from './json-slots.ts'
-import { type Put, parseConfiguredTemplate, type VariablePath } from './placeholder.ts'
+import type { Put, Template } from './placeholder.ts'
 import type { Json, JsonObject } from './secret.ts'
 import type { CommonBody } from './words.ts'
 import { type Writing, writingAll, writingOf } from './writing.ts'
@@ -29,13 +30,19 @@ export function compileBody(body: CommonBody): BodyRule {
   return { kind: 'json', members: new Map(members) }
 }
 
-/** Where it puts something in, by the audit's names, and the variables there. */
-export function placesOf(rule: BodyRule): { name: string; paths: readonly VariablePath[] }[] {
-  if (rule.kind === 'text') return [{ name: 'text', paths: rule.text.paths }]
-  if (rule.kind === 'form') {
-    return rule.fields.map(({ label, template }) => ({ name: `form:${label}`, paths: template.paths }))
-  }
-  return [...rule.members].map(([name, { paths }]) => ({ name: `json:${pointerTo(name)}`, paths }))
+/** A place of a body, by the audit's names, and what stands there. */
+export type BodyPlace = { readonly name: string } & Pick<Template, 'expressions' | 'paths'>
+
+/** Where it puts something in. */
+export function placesOf(rule: BodyRule): BodyPlace[] {
+  const place = (name: string, { expressions, paths }: Omit<BodyPlace, 'name'>) => ({
+    name,
+    expressions,
+    paths,
+  })
+  if (rule.kind === 'text') return [place('text', rule.text)]
+  if (rule.kind === 'form') return rule.fields.map(({ label, template }) => place(`form:${label}`, template))
+  return [...rule.members].map(([name, writing]) => place(`json:${pointerTo(name)}`, writing))
 }
 
 /** Every text in a configured JSON value that may be a template, with its place. */
@@ -47,16 +54,17 @@ export function* textsIn(value: Json, path: readonly string[] = []): Generator<[
 }
 
 const INSIDE: Put = (value) => encodeString(value)
-const ALONE: Put = (_value, _path, json) => JSON.stringify(json)
+const ALONE: Put = (_value, _expression, json) => JSON.stringify(json)
 
 /** A JSON text; a variable that stands alone keeps its JSON type. */
 function jsonWriting(value: Json): Writing {
   if (typeof value === 'string') {
-    const { literals, paths } = parseConfiguredTemplate(value)
-    if (paths.length === 1 && literals.every((literal) => literal === '')) {
-      return writingOf({ literals, paths }, ALONE)
+    const template = parseConfiguredTemplate(value)
+    const { literals, expressions } = template
+    if (expressions.length === 1 && literals.every((literal) => literal === '')) {
+      return writingOf(template, ALONE)
     }
-    return writingAll(['"', writingOf({ literals: literals.map(encodeString), paths }, INSIDE), '"'])
+    return writingAll(['"', writingOf({ ...template, literals: literals.map(encodeString) }, INSIDE), '"'])
   }
   if (value === null || typeof value !== 'object') return writingAll([JSON.stringify(value)])
   const parts: (string | Writing)[] = []
@@ -87,7 +95,7 @@ function checkNames(value: Json): void {
 
 /** Throws bad_request for a name that holds a variable. */
 export function checkMemberName(name: string): void {
-  if (parseConfiguredTemplate(name).paths.length === 0) return
+  if (parseConfiguredTemplate(name).expressions.length === 0) return
   throw new LocumError('bad_request', 'A variable stands in the name of a member.', {
     hint: 'Variables stand in values.',
   })

@@ -1,14 +1,8 @@
 import { CHARSET_FIELD, checkCharsetParameter } from './charset.ts'
+import { parseConfiguredTemplate } from './configured.ts'
 import { LocumError } from './errors.ts'
 import { encodePercent, utf8Text } from './percent.ts'
-import {
-  fill,
-  type Put,
-  parseConfiguredTemplate,
-  type SecretCollector,
-  type Template,
-  type VariableSources,
-} from './placeholder.ts'
+import { fill, type Put, type SecretCollector, type Template, type VariableSources } from './placeholder.ts'
 import { parametersOf, valueStart } from './target-slots.ts'
 
 /** What a connection sets in the query, or in forms. */
@@ -34,8 +28,9 @@ export function compileParameters(pairs: readonly (readonly [string, string])[])
       throw new LocumError('bad_request', 'A name is empty, or stands twice.')
     }
     names.add(label)
-    const { literals, paths } = parseConfiguredTemplate(text)
-    return { name: utf8Text(label), label, template: { literals: literals.map(encodePercent), paths } }
+    const template = parseConfiguredTemplate(text)
+    const literals = template.literals.map(encodePercent)
+    return { name: utf8Text(label), label, template: { ...template, literals } }
   })
 }
 

@@ -7,7 +7,7 @@ import type { Destination } from './destination.ts'
 import type { Named } from './directory.ts'
 import { type Code, type Entrance, LocumError, statusOf } from './errors.ts'
 import { type CredentialExplanation, judgeCredential, takesCredential } from './explain-credential.ts'
-import { drawsOnAuth, lookUp, type VariablePath } from './placeholder.ts'
+import { type Expression, fill, templateOf, type VariablePath } from './placeholder.ts'
 import { baseOf, chooseRoute, namesHost, noConnection, type Route, reaches } from './route.ts'
 import { findPlaceholders } from './scan.ts'
 import type { SlotRules } from './slots.ts'
@@ -151,7 +151,7 @@ async function walk(written: Question, draft: Draft): Promise<void> {
     source: connection.source,
     fallback: connection.fallback,
   }
-  const variables = (paths: readonly VariablePath[]) => paths.map(({ text }) => text)
+  const variables = (paths: readonly VariablePath[]) => [...new Set(paths.map(({ text }) => text))]
   draft.sets = [
     ...route.sets.map(({ spelled, template }) => ({ header: spelled, variables: variables(template.paths) })),
     ...route.query.map(({ label, template }) => ({ query: label, variables: variables(template.paths) })),
@@ -159,7 +159,8 @@ async function walk(written: Question, draft: Draft): Promise<void> {
   const asked = readSlots(question, route, path, draft)
   const own = readBody(question, route, draft)
   const credential =
-    takesCredential(question, route) && (route.needsCredential || drawsOnAuth({ paths: [...asked, ...own] }))
+    takesCredential(question, route) &&
+    (route.needsCredential || [...asked, ...own].some(({ root }) => root === 'Auth'))
       ? await judgeCredential(question, route, candidate, (one) => {
           draft.credential = one
         })
@@ -173,8 +174,8 @@ async function walk(written: Question, draft: Draft): Promise<void> {
     const scope = draft.credential?.scope as Scope
     checkSlots(connection, barred, candidate ? names : [BASE, ...names], scope)
   }
-  const set = [...route.sets, ...route.query].flatMap(({ template }) => template.paths)
-  for (const variable of [...asked, ...set, ...own]) checkVariable(variable, route, question, credential)
+  const set = [...route.sets, ...route.query].flatMap(({ template }) => template.expressions)
+  for (const one of [...asked, ...set, ...own]) checkExpression(one, route, question, credential)
 }
 
 /** What the wire refuses before anything else is read. */
@@ -303,7 +304,7 @@ function readSlots({ headers }: Question, route: Route, path: string, draft: Dra
 }
 
 /** A body is known by its Content-Type alone: without one there is none. Its own placeholders are not. */
-function readBody({ method, headers }: Question, route: Route, draft: Draft): VariablePath[] {
+function readBody({ method, headers }: Question, route: Route, draft: Draft): Expression[] {
   if (!route.body) return []
   const { slots, common } = route.body
   const fields = fieldsOf(headers)
@@ -315,7 +316,7 @@ function readBody({ method, headers }: Question, route: Route, draft: Draft): Va
   const places = placesOf(common)
   const sets = places.map(({ name, paths }) => ({ body: name, variables: paths.map(({ text }) => text) }))
   draft.sets = [...draft.sets, ...sets]
-  return places.flatMap(({ paths }) => paths)
+  return places.flatMap(({ expressions }) => expressions)
 }
 
 function bodySlotsOf(kind: BodyKind, { json, form }: SlotRules): string[] {
@@ -330,19 +331,20 @@ function fieldsOf(pairs: readonly (readonly [string, string])[]) {
   return { names, values, get: (asked: string) => values[names.indexOf(asked)] }
 }
 
-/** As far as names go: what a variable's value is, only the credential itself could say. */
-function checkVariable(
-  path: VariablePath,
+/** As far as names go: what a variable of the credential is, or what comes of it, only the credential itself could say. */
+function checkExpression(
+  expression: Expression,
   { method }: Route,
   { caller }: Question,
   credential: Credential | undefined,
 ): void {
-  if (path.root !== 'Auth') {
-    const value = lookUp(path, { caller })
-    if (value !== undefined && value !== null) return
-  } else {
-    const known = method.variables ?? credential?.fieldNames ?? []
-    if (known.includes(String(path.steps[0]))) return
+  const { text, root } = expression
+  if (root !== 'Auth') {
+    fill(templateOf(['', ''], [expression]), { caller }, () => {})
+    return
   }
-  throw new LocumError('placeholder_unknown', `\`${path.text}\` has no value for this caller and connection.`)
+  const known = method.variables ?? credential?.fieldNames ?? []
+  const drawn = 'run' in expression ? [] : [String(expression.steps[0])]
+  if (drawn.every((name) => known.includes(name))) return
+  throw new LocumError('placeholder_unknown', `\`${text}\` has no value for this caller and connection.`)
 }

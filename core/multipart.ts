@@ -124,7 +124,7 @@ export function findParts(
   if (found.length === 0) return { splices: [], names: [] }
   checkCount(found.length)
   for (const { name, from, to } of parts) if (name === CHARSET_FIELD) checkCharsetField(text.slice(from, to))
-  const fresh: Writing = { write: () => boundary.fresh, paths: [] }
+  const fresh: Writing = { write: () => boundary.fresh, expressions: [], paths: [] }
   const delimiters = boundaries.map((from) => ({ ...fresh, from, to: from + boundary.old.length }))
   return { splices: [...found, ...delimiters].sort((a, b) => a.from - b.from), names: [...seen] }
 }

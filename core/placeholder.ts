@@ -13,9 +13,29 @@ export interface VariablePath {
   readonly steps: readonly (string | number)[]
 }
 
-/** Text with holes: `literals[0] paths[0] literals[1] …`; there is one literal more than paths. */
+/** What an administrator works out of variables. */
+export interface Formula {
+  /** For people: what it draws on. */
+  readonly text: string
+  /** As it is written. */
+  readonly source: string
+  /** `Auth` where anything of it is. */
+  readonly root: VariablePath['root']
+  readonly variables: readonly VariablePath[]
+  /** Whether it may be another one the next time, for the same values. */
+  readonly volatile: boolean
+  /** `made`: what it made of secrets on the way. Throws placeholder_unknown where it has no value. */
+  run(sources: VariableSources): { readonly value: Json; readonly made: readonly string[] }
+}
+
+/** What stands in a hole. */
+export type Expression = VariablePath | Formula
+
+/** Text with holes: `literals[0] expressions[0] literals[1] …`; there is one literal more than expressions. */
 export interface Template {
   readonly literals: readonly string[]
+  readonly expressions: readonly Expression[]
+  /** Every variable that they draw on. */
   readonly paths: readonly VariablePath[]
 }
 
@@ -23,12 +43,13 @@ export interface Template {
 export interface VariableSources {
   readonly auth?: AuthValues
   readonly caller: Caller
+  /** Unix ms; this very moment where it is left out. */
+  readonly now?: number
 }
 
 /** In the fields of a head, in a target, in a body: a few bytes each, they could ask for more than memory holds. */
 const MOST = 256
 const OPENING = /(?:<<|\{\{)\s*\$(?:auth|user|api)\b/i
-const ANY_OPENING = /<<\s*\$|\{\{/
 /** Linear in the text: what is inside is trimmed afterwards. */
 const HOLE = /<<(\s*\$[^<>]*)>>|\{\{([^{}]*)\}\}/g
 const PATH = /^\$(Auth|User|Api)((?:\.[A-Za-z0-9_-]+|\[\d{1,6}\])+)$/
@@ -113,7 +134,23 @@ export function cutAt(text: string, holes: readonly Hole[]): Template {
     last = to
   }
   literals.push(text.slice(last))
-  return { literals, paths: holes.map(({ path }) => path) }
+  const paths = holes.map(({ path }) => path)
+  return { literals, expressions: paths, paths }
+}
+
+/** A template of pieces. */
+export function templateOf(literals: readonly string[], expressions: readonly Expression[]): Template {
+  return { literals, expressions, paths: expressions.flatMap(variablesOf) }
+}
+
+/** What an expression draws on. */
+function variablesOf(expression: Expression): readonly VariablePath[] {
+  return 'run' in expression ? expression.variables : [expression]
+}
+
+/** Whether it may be another text the next time, for the same values. */
+export function isVolatile({ expressions }: Pick<Template, 'expressions'>): boolean {
+  return expressions.some((one) => 'run' in one && one.volatile)
 }
 
 /** A client's text (header value, decoded Basic) into a template. Throws as `findHoles`. */
@@ -135,20 +172,6 @@ function halfCode(): LocumError {
   )
 }
 
-/** An administrator's text into a template. Throws bad_request where a `{{ … }}` is no variable. */
-export function parseConfiguredTemplate(text: string): Template {
-  const holes = closedHoles(text, (inside) => {
-    throw notAVariable(inside)
-  })
-  const template = cutAt(text, holes)
-  if (template.literals.some((literal) => ANY_OPENING.test(literal))) {
-    throw new LocumError('bad_request', 'A variable is opened but not closed.', {
-      hint: 'Write it as {{$Auth.API_Key}}.',
-    })
-  }
-  return template
-}
-
 /** `other` is told of what is closed like a placeholder and holds no path; what it lets be stays text. */
 function closedHoles(text: string, other: (inside: string, hole: string) => void): Hole[] {
   const holes: Hole[] = []
@@ -165,18 +188,6 @@ function unknownPlaceholder(inside: string): LocumError {
   const shown = /^[$\w.[\]-]{1,100}$/.test(inside) ? `\`${inside}\`` : 'What stands in it'
   return new LocumError('placeholder_unknown', `${shown} is not a variable.`, {
     hint: 'Variables are $Auth.NAME, $User.NAME and $Api.NAME; letters count as they are written.',
-  })
-}
-
-function notAVariable(inside: string): LocumError {
-  const withDollar = parsePath(`$${inside}`)
-  if (withDollar) {
-    return new LocumError('bad_request', `\`{{${inside}}}\` is not a variable.`, {
-      hint: `Write it with a dollar sign: {{$${inside}}}`,
-    })
-  }
-  return new LocumError('bad_request', `\`{{${inside}}}\` is not a variable.`, {
-    hint: 'Variables are {{$Auth.NAME}}, {{$User.NAME}} and {{$Api.NAME}}; formulas are not supported yet.',
   })
 }
 
@@ -219,13 +230,13 @@ export function drawsOnAuth({ paths }: Pick<Template, 'paths'>): boolean {
 /** Takes what a template was filled with, so that the answer can be searched for it. */
 export type SecretCollector = (value: string) => void
 
-/** Encodes a value, as text and as it is kept, for the place of its variable. */
-export type Put = (value: string, path: VariablePath, json: Json) => string
+/** Encodes a value, as text and as it is kept, for the place of its expression. */
+export type Put = (value: string, expression: Expression, json: Json) => string
 
 /**
  * Fills the holes, in one pass (R6). Objects and arrays become JSON text. `put` sees each value
- * before it stands in the text and may encode it. `collect` is told every text in a secret value.
- * Throws placeholder_unknown where a path has no value.
+ * before it stands in the text and may encode it. `collect` is told every text in a secret value, and what a
+ * formula made of one. Throws placeholder_unknown where an expression has no value.
  */
 export function fill(
   template: Template,
@@ -234,30 +245,60 @@ export function fill(
   put: Put = (value) => value,
 ): string {
   let text = template.literals[0] as string
-  for (let i = 0; i < template.paths.length; i++) {
-    const path = template.paths[i] as VariablePath
-    const value = lookUp(path, sources)
-    if (value === undefined || value === null) {
-      throw new LocumError(
-        'placeholder_unknown',
-        `\`${path.text}\` has no value for this caller and connection.`,
-        {
-          hint: hintFor(path, sources),
-        },
-      )
-    }
+  for (let i = 0; i < template.expressions.length; i++) {
+    const expression = template.expressions[i] as Expression
+    const value = expressionValue(expression, sources, collect)
     const written = typeof value === 'string' ? value : JSON.stringify(value)
-    const encoded = put(written, path, value)
-    if (path.root === 'Auth' && sources.auth) {
-      const name = path.steps[0] as string
-      collectSecrets(name, value, sources.auth, collect)
+    const encoded = put(written, expression, value)
+    if (expression.root === 'Auth' && sources.auth) {
       // As it stands in the request it may be encoded once more on its way back.
       const inside = withoutQuotes(encoded, value)
-      if (inside !== written && isSearched(name, written, sources.auth)) collect(inside)
+      if (inside !== written && isSearched(expression, written, sources.auth)) collect(inside)
     }
     text += encoded + template.literals[i + 1]
   }
   return text
+}
+
+/** The value of an expression; `collect` is told what is secret in it. Throws placeholder_unknown where there is none. */
+function expressionValue(expression: Expression, sources: VariableSources, collect: SecretCollector): Json {
+  if ('run' in expression) {
+    const { value, made } = expression.run(sources)
+    if (value === null) throw noValue(expression, sources)
+    collectMade(expression, sources, [value, ...made], collect)
+    return value
+  }
+  const value = lookUp(expression, sources)
+  if (value === undefined || value === null) throw noValue(expression, sources)
+  if (expression.root === 'Auth' && sources.auth)
+    collectSecrets(expression.steps[0] as string, value, sources.auth, collect)
+  return value
+}
+
+/** Of a formula: the secrets that it draws on, what it made of them on the way, and what came of it. */
+function collectMade(
+  { variables }: Formula,
+  sources: VariableSources,
+  made: readonly Json[],
+  collect: SecretCollector,
+): void {
+  const { auth } = sources
+  if (!auth) return
+  let secret = false
+  for (const path of variables) {
+    if (path.root !== 'Auth') continue
+    const name = path.steps[0] as string
+    const value = lookUp(path, sources)
+    if (value !== undefined) collectSecrets(name, value, auth, collect)
+    secret ||= isSecret(name, auth)
+  }
+  if (secret) for (const one of made) collectTexts(one, collect)
+}
+
+function noValue({ text }: Expression, sources: VariableSources): LocumError {
+  return new LocumError('placeholder_unknown', `\`${text}\` has no value for this caller and connection.`, {
+    hint: hintFor(text, sources),
+  })
 }
 
 /** The quotes around a JSON text are the body's own, and an echo that is masked stays JSON. */
@@ -265,8 +306,17 @@ function withoutQuotes(encoded: string, value: Json): string {
   return typeof value === 'string' && encoded === JSON.stringify(value) ? encoded.slice(1, -1) : encoded
 }
 
-function isSearched(name: string, written: string, auth: AuthValues): boolean {
-  return !auth.plain.includes(name) && Buffer.byteLength(written) >= SHORTEST_SECRET
+function isSearched(expression: Expression, written: string, auth: AuthValues): boolean {
+  if (Buffer.byteLength(written) < SHORTEST_SECRET) return false
+  return variablesOf(expression).some(
+    ({ root, steps }) => root === 'Auth' && !auth.plain.includes(steps[0] as string),
+  )
+}
+
+/** Whether anything of it is searched for in answers. */
+function isSecret(name: string, auth: AuthValues): boolean {
+  const within = auth.within?.[name] ?? []
+  return [name, ...within].some((one) => !auth.plain.includes(one))
 }
 
 function collectSecrets(name: string, value: Json, auth: AuthValues, collect: SecretCollector): void {
@@ -289,10 +339,10 @@ function collectTexts(value: Json, collect: SecretCollector): void {
   if (value !== null && typeof value === 'object') collect(JSON.stringify(value))
 }
 
-function hintFor(path: VariablePath, sources: VariableSources): string {
-  if (path.root === 'User')
+function hintFor(text: string, sources: VariableSources): string {
+  if (text.startsWith('$User'))
     return 'A caller has $User.Id, and $User.Email, $User.Profile and $User.Claims where they are known.'
-  if (path.root === 'Api') return 'There is $Api.Session_Id.'
+  if (text.startsWith('$Api')) return 'There is $Api.Session_Id.'
   const names = Object.keys(sources.auth?.values ?? {})
   if (names.length === 0) return "This connection's method has no $Auth variables."
   return `Here there are: ${names.map((name) => `$Auth.${name}`).join(', ')}.`

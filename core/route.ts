@@ -1,15 +1,10 @@
 import type { AuthMethod, AuthMethods } from './auth-method.ts'
 import { type BodyRules, compileBodyRules } from './body.ts'
 import { type CommonParameter, compileParameters } from './common-query.ts'
+import { parseConfiguredTemplate } from './configured.ts'
 import { covers, type Destination, destinationText } from './destination.ts'
 import { LocumError } from './errors.ts'
-import {
-  drawsOnAuth,
-  fill,
-  parseConfiguredTemplate,
-  type Template,
-  type VariableSources,
-} from './placeholder.ts'
+import { drawsOnAuth, fill, isVolatile, type Template, type VariableSources } from './placeholder.ts'
 import { checkHeaderName, compileSlots, type SlotRules } from './slots.ts'
 import { type Base, parseBase } from './target.ts'
 import type { Connection, Principal } from './words.ts'
@@ -30,6 +25,8 @@ export interface Route {
   /** Undefined: every body passes as it is. */
   readonly body: BodyRules | undefined
   readonly base: Template | undefined
+  /** Whether `sets` or `query` may be others the next time, for the same values. */
+  readonly volatile: boolean
   readonly paths: readonly Glob[]
 }
 
@@ -60,7 +57,7 @@ export function compileRoute(connection: Connection, methods: AuthMethods): Rout
   const slots = compileSlots(connection)
   const query = compileParameters(connection.query ?? [])
   const secretQuery = query.some(({ template }) => drawsOnAuth(template))
-  const base = connection.base === undefined ? undefined : parseConfiguredTemplate(connection.base)
+  const base = connection.base === undefined ? undefined : compileBase(connection.base)
   return {
     connection,
     method,
@@ -74,11 +71,21 @@ export function compileRoute(connection: Connection, methods: AuthMethods): Rout
     secretQuery,
     body: compileBodyRules(connection, slots),
     base,
+    volatile: [...sets, ...query].some(({ template }) => isVolatile(template)),
     paths: (connection.allow.paths ?? []).map((glob) => {
       const parts = glob.split('*')
       return { literal: (parts[0] as string).length, parts }
     }),
   }
+}
+
+/** Throws bad_request where it would lead elsewhere each time. */
+export function compileBase(text: string): Template {
+  const base = parseConfiguredTemplate(text)
+  if (!isVolatile(base)) return base
+  throw new LocumError('bad_request', 'A base cannot be another one each time.', {
+    hint: 'Leave now() and uuid() out of it.',
+  })
 }
 
 /** Whether the path is what the glob describes. Each part is taken where it first stands, so nothing is tried twice. */

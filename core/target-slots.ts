@@ -5,13 +5,13 @@ import {
   checkCount,
   cutAt,
   drawsOnAuth,
+  type Expression,
   fill,
   findHoles,
   type Hole,
   type SecretCollector,
   type Template,
   targetMayHoldPlaceholder,
-  type VariablePath,
   type VariableSources,
 } from './placeholder.ts'
 import type { SlotRules } from './slots.ts'
@@ -122,25 +122,25 @@ export function fillTarget(use: TargetUse, sources: VariableSources, collect: Se
     return encodeSegment(value)
   })
   if (use.path.paths.length > 0 && holdsDotSegment(path)) {
-    throw unfit(use.path.paths[0] as VariablePath, 'this path', 'it would lead to another one')
+    throw unfit(use.path.expressions[0] as Expression, 'this path', 'it would lead to another one')
   }
   return use.query ? `${path}?${fill(use.query, sources, collect, parameterText)}` : path
 }
 
 /** A value as it stands in a query. Throws placeholder_not_allowed for one with a control character (R9). */
-export function parameterText(value: string, variable: VariablePath): string {
+export function parameterText(value: string, variable: Expression): string {
   checkControls(value, variable, 'a query')
   return encodePercent(value)
 }
 
-function checkControls(value: string, variable: VariablePath, where: string): void {
+function checkControls(value: string, variable: Expression, where: string): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
   if (/[\x00-\x1f\x7f]/.test(value)) {
     throw unfit(variable, where, 'it holds a line break or a control character')
   }
 }
 
-function unfit({ text }: VariablePath, where: string, why: string): LocumError {
+function unfit({ text }: Expression, where: string, why: string): LocumError {
   return new LocumError(
     'placeholder_not_allowed',
     `The value of \`${text}\` cannot stand in ${where}: ${why}.`,

@@ -1,9 +1,11 @@
 import {
+  type Expression,
   fill,
   type Hole,
   type Put,
   type SecretCollector,
   type Template,
+  templateOf,
   type VariablePath,
   type VariableSources,
 } from './placeholder.ts'
@@ -11,9 +13,10 @@ import {
 /** Makes a text from the values of variables. Throws placeholder_unknown where one has none. */
 export type Write = (sources: VariableSources, collect: SecretCollector) => string
 
-/** A text that is to be written, and the variables that stand in it. */
+/** A text that is to be written, what stands in it, and every variable that this draws on. */
 export interface Writing {
   readonly write: Write
+  readonly expressions: readonly Expression[]
   readonly paths: readonly VariablePath[]
 }
 
@@ -27,13 +30,14 @@ export interface Splice extends Writing {
 export function writingOf(template: Template, put?: Put): Writing {
   return {
     write: (sources, collect) => fill(template, sources, collect, put),
+    expressions: template.expressions,
     paths: template.paths,
   }
 }
 
 /** A placeholder's value in its place; `offset`: where the text begins in which it was found. */
 export function spliceOf({ from, to, path }: Hole, offset: number, put: Put): Splice {
-  return { ...writingOf({ literals: ['', ''], paths: [path] }, put), from: offset + from, to: offset + to }
+  return { ...writingOf(templateOf(['', ''], [path]), put), from: offset + from, to: offset + to }
 }
 
 /** Several, one after the other. */
@@ -41,6 +45,7 @@ export function writingAll(parts: readonly (string | Writing)[]): Writing {
   return {
     write: (sources, collect) =>
       parts.map((part) => (typeof part === 'string' ? part : part.write(sources, collect))).join(''),
+    expressions: parts.flatMap((part) => (typeof part === 'string' ? [] : part.expressions)),
     paths: parts.flatMap((part) => (typeof part === 'string' ? [] : part.paths)),
   }
 }

@@ -1,5 +1,6 @@
 import { isLocalName, judgeAddress, mayDial } from '../core/addresses.ts'
 import type { AuthMethod, AuthMethods } from '../core/auth-method.ts'
+import { parseConfiguredTemplate } from '../core/configured.ts'
 import {
   covers,
   type Destination,
@@ -8,8 +9,7 @@ import {
   parseDestination,
 } from '../core/destination.ts'
 import { type Budgets, parseBudget } from '../core/limits.ts'
-import { parseConfiguredTemplate } from '../core/placeholder.ts'
-import { compileRoute } from '../core/route.ts'
+import { compileBase, compileRoute } from '../core/route.ts'
 import type { JsonObject } from '../core/secret.ts'
 import { checkHeaderName, headerText } from '../core/slots.ts'
 import { parseBase } from '../core/target.ts'
@@ -176,7 +176,7 @@ function checkBase(
   method: AuthMethod | undefined,
   problem: Report,
 ): void {
-  const template = attempt(problem, ['base'], () => parseConfiguredTemplate(text))
+  const template = attempt(problem, ['base'], () => compileBase(text))
   if (!template) return
   checkVariables(template.paths, method, ['base'], problem)
   const base = attempt(problem, ['base'], () => parseBase(template.literals.join(HOLE)))

@@ -1,6 +1,7 @@
 import { checkMemberName, textsIn } from '../core/common-body.ts'
+import { parseConfiguredTemplate } from '../core/configured.ts'
 import { parsePointer } from '../core/json-pointer.ts'
-import { parseConfiguredTemplate, parsePath, type VariablePath } from '../core/placeholder.ts'
+import { parsePath, type VariablePath } from '../core/placeholder.ts'
 import type { Json, JsonObject } from '../core/secret.ts'
 import { checkHeaderName } from '../core/slots.ts'
 import { checkStandIn } from '../core/stand-ins.ts'

@@ -38,7 +38,7 @@ export const ASSERTION_SCHEMA: { readonly [key: string]: JsonObject } = {
   lifetime: { type: 'integer', description: 'Seconds; 300 unless told.' },
   claims: {
     type: 'object',
-    description: 'Further claims, of any JSON shape. A variable that stands alone keeps its type.',
+    description: 'Further claims, of any JSON shape. A variable or formula that stands alone keeps its type.',
   },
 }
 
@@ -122,7 +122,7 @@ export async function signAssertion(
     )
   }
   const auth: AuthValues = { values: { clientId: x.fields.clientId ?? null }, plain: ['clientId'] }
-  const sources: VariableSources = { auth, caller: x.caller ?? NOBODY }
+  const sources: VariableSources = { auth, caller: x.caller ?? NOBODY, now: io.now() }
   const written = objectWriting(assertion.claims.members).write(sources, () => {})
   const now = Math.floor(io.now() / 1000)
   const until = now + assertion.lifetime

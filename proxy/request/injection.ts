@@ -74,7 +74,9 @@ export function injectionFor(
   if (!injection) {
     const sources = { caller, auth: material.values.reveal() }
     const guard = material.redact !== 'off'
-    injection = makeInjection(route, uses, sources, { guard, needles }, material.base && route.base)
+    const base = material.base && route.base
+    if (route.volatile) return makeInjection(route, uses, sources, { guard, needles: new Map() }, base)
+    injection = makeInjection(route, uses, sources, { guard, needles }, base)
     if (injection.slotValues.reduce((sum, { length }) => sum + length, key.length) > LONGEST_KEPT)
       return injection
     if (injections.size >= CACHE_LIMIT) injections.clear()

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { methods } from '../../auth-methods/index.ts'
 import type { AuthMethod } from '../../core/auth-method.ts'
-import { fill, parseConfiguredTemplate } from '../../core/placeholder.ts'
+import { parseConfiguredTemplate } from '../../core/configured.ts'
+import { fill } from '../../core/placeholder.ts'
 import type { JsonObject } from '../../core/secret.ts'
 import { makeCaller, refusal, verdict } from '../core/kit.ts'
 

@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { parseConfiguredTemplate } from '../../core/configured.ts'
 import {
+  type Expression,
   fill,
   lookUp,
   mayHoldPlaceholder,
   parseClientTemplate,
-  parseConfiguredTemplate,
   parsePath,
   targetMayHoldPlaceholder,
   type VariablePath,
@@ -250,7 +251,7 @@ t.test('tells of every text in a secret value, and of none in a plain one', asyn
 })
 
 t.test('each value can be encoded for where it lands', async (t) => {
-  const put = (value: string, path: VariablePath) => `[${path.text}=${value}]`
+  const put = (value: string, path: Expression) => `[${path.text}=${value}]`
   const template = parseClientTemplate('a <<$Auth.A>> b')
   t.equal(
     fill(template, { auth: auth({ A: 'x' }), caller }, () => {}, put),
@@ -269,7 +270,8 @@ t.test("an administrator's template holds variables, or says what is wrong", asy
     '{{name}}',
     '{{$Auth.x',
     '<<$Auth.x',
-    '{{ $User.Id.upperAscii() }}',
+    '<<$User.Id.upperAscii()>>',
+    '{{$Auth}}',
     '{{}}',
     '<<$Auth>>',
   ])

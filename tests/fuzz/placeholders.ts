@@ -1,15 +1,11 @@
 import fc from 'fast-check'
+import { parseConfiguredTemplate } from '../../core/configured.ts'
 import { LocumError } from '../../core/errors.ts'
 import { findFields } from '../../core/form-slots.ts'
 import { parsePointer } from '../../core/json-pointer.ts'
 import { encodeString, findStrings } from '../../core/json-slots.ts'
 import { encodePercent } from '../../core/percent.ts'
-import {
-  fill,
-  mayHoldPlaceholder,
-  parseClientTemplate,
-  parseConfiguredTemplate,
-} from '../../core/placeholder.ts'
+import { fill, mayHoldPlaceholder, parseClientTemplate } from '../../core/placeholder.ts'
 import { findPlaceholders } from '../../core/scan.ts'
 import { compileSlots } from '../../core/slots.ts'
 import { findInTarget } from '../../core/target-slots.ts'

@@ -2,7 +2,8 @@ import type { Import, Source } from './sources.ts'
 
 /** Who may import whom: docs/ARCHITECTURE.md says why. A room always sees itself. */
 const MAY_SEE: Readonly<Record<string, readonly string[] | 'all'>> = {
-  core: [],
+  core: ['formulas'],
+  formulas: [],
   broker: ['core'],
   'auth-methods': ['core'],
   store: ['core'],

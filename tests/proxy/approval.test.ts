@@ -35,6 +35,13 @@ const DOORS: Readonly<
   'a member deep in it': { change: { body: { json: { to: [{ note: HERE }] } } }, asked: asJson({}) },
   'a form that it sets': { change: { body: { form: { note: HERE } } }, asked: asForm('') },
   'a text that it sets': { change: { body: { text: HERE } }, asked: { method: 'POST', body: '' } },
+  'a formula in a usual header': {
+    change: { headers: { Authorization: 'Bearer {{$Auth.API_Key + "!"}}' } },
+  },
+  'a formula in its base': {
+    change: { base: `${upstream.origin}/{{$Auth.API_Key + '-'}}/` },
+    entrance: 'gateway',
+  },
   'its base': { change: { base: `${upstream.origin}/${HERE}/` }, entrance: 'gateway', asIs: true },
   'a slot in the headers': {
     change: { slots: { headers: ['authorization', 'X-Note'] } },
