@@ -132,6 +132,21 @@ t.test('the next key signs from its date on, and is known before', async (t) => 
   await lab.verify(lab.bearer())
 })
 
+t.test('claims take formulas, and are then each caller’s own (R24)', async (t) => {
+  const lab = await startLab(t, {
+    ...CLAIMS,
+    clientId: 'client-1',
+    subject: '{{$Auth.clientId + "/" + $User.Id}}',
+    claims: { level: '{{size($User.Id) + 1}}', tags: ['{{$User.Id.upperAscii()}}'], at: '{{int(now())}}' },
+  })
+  await lab.call()
+  const { payload } = await lab.verify(lab.bearer())
+  t.match(payload, { sub: 'client-1/ada', level: 4, tags: ['ADA'] })
+  t.equal(payload.at, payload.iat)
+  await lab.call('ben')
+  t.match(decodeJwt(lab.bearer()), { sub: 'client-1/ben', tags: ['BEN'] })
+})
+
 t.test('it is traded for a token where the provider says so', async (t) => {
   const idp = await startIdp(t)
   const exchange = { tokenEndpoint: `${idp.issuer}/token` }
@@ -166,6 +181,8 @@ t.test('what makes no sense is said when it is applied', async (t) => {
     [{ algorithm: 'none' }, /`algorithm` is one of RS256/],
     [{ subject: '{{$Auth.clientSecret}}' }, /\$Auth\.clientSecret cannot stand in a JWT/],
     [{ subject: '{{$Api.Session_Id}}' }, /cannot stand in a JWT/],
+    [{ claims: { a: ['{{$Auth.clientSecret + "x"}}'] } }, /\$Auth\.clientSecret cannot stand in a JWT/],
+    [{ claims: { a: '{{$User.Id +}}' } }, /no formula/],
     [{ exchange: {} }, /`exchange` is/],
     [{ exchange: { tokenEndpoint: 'http://idp.example/token' } }, /no https address/],
     [{ exchange: { tokenEndpoint: 'https://a:b@idp.example/token' } }, /a user name or a password/],
