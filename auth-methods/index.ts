@@ -1,5 +1,6 @@
 import type { AuthMethod, AuthMethods } from '../core/auth-method.ts'
 import { apiKey } from './api-key.ts'
+import { awsKeys } from './aws-keys.ts'
 import { basic } from './basic.ts'
 import { jwt } from './jwt.ts'
 import { none } from './none.ts'
@@ -9,7 +10,7 @@ import { separateUrl } from './separate-url.ts'
 
 /** Every method there is. */
 export const methods: AuthMethods = new Map(
-  ([none, basic, apiKey, raw, separateUrl, oauth2, jwt] satisfies AuthMethod[]).map((method) => [
+  ([none, basic, apiKey, raw, separateUrl, oauth2, jwt, awsKeys] satisfies AuthMethod[]).map((method) => [
     method.id,
     method,
   ]),

@@ -24,7 +24,7 @@ import {
   SYSTEM,
 } from '../core/words.ts'
 import { type GrantRequest, type Grants, type HeldGrant, type Holder, RETRY } from './grants.ts'
-import { openFields } from './opening.ts'
+import { openFields, openProvider } from './opening.ts'
 
 /** Open credentials kept, for one caller, connection and destination each; the oldest go first. */
 const OPEN_LIMIT = 10_000
@@ -192,7 +192,8 @@ export class StoreBroker implements Broker {
       ? await this.#hold({ route, holder, fields, provider, caller }, how)
       : undefined
     const config = route.connection.methodConfig
-    const values = method.values({ config, fields, grant: held?.grant, caller })
+    const open = provider && !method.acquire ? openProvider(this.#sealer, provider) : undefined
+    const values = method.values({ config, fields, provider: open, grant: held?.grant, caller })
     const base = destination ? undefined : baseOf(route, { auth: values, caller })
     if (base) judge(connection, credential, scope, base.candidate.destination, base.shown?.origin)
     const material: Material = {

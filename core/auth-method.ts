@@ -39,6 +39,8 @@ export interface ProviderRules {
   readonly configFiles?: readonly (readonly string[])[]
   /** What is sealed of it. */
   readonly fields: Readonly<Record<string, FieldRule>>
+  /** The key of the file under which those stand; beside the others where it is left out. */
+  readonly fieldsWithin?: string
   /** Throws bad_request where it does not make sense. `fields`: those that are given. */
   checkConfig(config: JsonObject, fields: readonly string[]): void
   /** URLs to which it takes its secrets, and those of credentials. */
@@ -133,9 +135,36 @@ export interface FieldEdits {
   readonly set: readonly (readonly [name: string, value: string])[]
 }
 
+/** What a request is signed with. */
+export interface SignInput {
+  readonly config: JsonObject
+  /** As `values()` gave them. */
+  readonly values: Secret<AuthValues>
+  /** Unix ms, as the upstream's own clock has it. */
+  readonly now: number
+  /** The request goes out over TLS. */
+  readonly secure: boolean
+}
+
+/** What signing makes of a request. */
+export interface Signed extends FieldEdits {
+  /** In place of the head's. */
+  readonly target?: string
+  /** What becomes of the body on its way; as many bytes as it had. */
+  readonly body?: BodyRewrite
+}
+
+/** Rewrites a body, piece by piece. Throws bad_request, too_large. */
+export interface BodyRewrite {
+  /** What can be said by now; a piece is read into again when this returns. */
+  write(piece: Buffer): Buffer
+  end(): Buffer
+}
+
 export interface MethodInput {
   readonly config: JsonObject
   readonly fields: JsonObject
+  readonly provider?: OpenProvider
   readonly grant?: Grant
   readonly caller: Caller
 }
@@ -181,16 +210,24 @@ export interface AuthMethod {
    */
   acquire?(input: AcquireInput, io: MethodIO): Promise<Grant>
   /**
-   * Sees the final head of a request and says what to change; `values` as `values()` gave them. `body`:
-   * all of it, undefined where it passes as it comes.
+   * How many bytes of the body are read at most before it is signed; undefined: it passes as it comes. `head`: as the
+   * client sent it, with the host that it goes to; none where a secret says which.
    */
-  sign?(
-    input: { config: JsonObject; values: Secret<AuthValues> },
-    head: RequestHead,
-    body: Uint8Array | undefined,
-  ): FieldEdits
-  /** Whether this answer to a request with the material means that it should be renewed and the request repeated once. */
-  challenge?(config: JsonObject, response: ResponseHead): 'renew' | undefined
+  signsBody?(config: JsonObject, head: RequestHead, secure: boolean): number | undefined
+  /**
+   * Sees the final head of a request and says what to change. `body`: all of it, undefined where it passes as it
+   * comes. Throws bad_request where it cannot be signed.
+   */
+  sign?(input: SignInput, head: RequestHead, body: Uint8Array | undefined): Signed
+  /**
+   * Whether this answer to a request with the material means that it is repeated once: after a renewal, or with what the
+   * upstream's clock shows, `clock` ms ahead of `now` (Unix ms).
+   */
+  challenge?(
+    config: JsonObject,
+    response: ResponseHead,
+    now: number,
+  ): 'renew' | { readonly clock: number } | undefined
 }
 
 /** Every method, by id. */

@@ -15,7 +15,7 @@ export interface Route {
   readonly method: AuthMethod
   /** Common headers, then what the method sets where they do not: lower-case name, spelling, template. */
   readonly sets: readonly { readonly name: string; readonly spelled: string; readonly template: Template }[]
-  /** Whether any of `sets`, `query` or `base` draws on `$Auth`, so that a credential is always needed. */
+  /** Whether any of `sets`, `query` or `base` draws on `$Auth`, or requests are signed: a credential is always needed. */
   readonly needsCredential: boolean
   readonly slots: SlotRules
   /** Set in every query. */
@@ -63,6 +63,7 @@ export function compileRoute(connection: Connection, methods: AuthMethods): Rout
     method,
     sets,
     needsCredential:
+      method.sign !== undefined ||
       sets.some((set) => drawsOnAuth(set.template)) ||
       secretQuery ||
       (base !== undefined && drawsOnAuth(base)),

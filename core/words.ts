@@ -248,6 +248,10 @@ export interface AuthValues {
   readonly within?: { readonly [name: string]: readonly string[] }
   /** Paths of objects with names in lower case, which are found in any case: `Response.Headers`. */
   readonly caseless?: readonly string[]
+  /** What the method signs with, and no variable is drawn from. */
+  readonly signing?: JsonObject
+  /** Secrets that signing puts into a head. */
+  readonly sent?: readonly string[]
 }
 
 /** Nobody in particular: whoever is asked for nothing. */

@@ -1,5 +1,5 @@
-import type { AuthMethod } from '../core/auth-method.ts'
-import type { JsonObject } from '../core/secret.ts'
+import type { AuthMethod, ProviderRules } from '../core/auth-method.ts'
+import type { Json, JsonObject } from '../core/secret.ts'
 import type { Path } from './document.ts'
 import { withFiles } from './file-certificates.ts'
 import type { ProviderEntry } from './file-schema.ts'
@@ -44,31 +44,61 @@ export async function toProvider(
     problem(['method'], `no method of providers; there are ${known.join(', ')}`)
     return undefined
   }
-  const named = Object.entries(written)
-  const given = named.filter(([key]) => key in rules.fields)
-  const plain = Object.fromEntries(named.filter(([key]) => !(key in rules.fields))) as JsonObject
+  const { given, plain } = splitFields(written, rules, problem)
+  const within = rules.fieldsWithin === undefined ? [] : [rules.fieldsWithin]
   for (const key of Object.keys(plain)) {
     if (rules.configKeys.includes(key)) continue
     problem(
       [key],
-      unknownKey(key, ['name', 'method', ...rules.configKeys, ...Object.keys(rules.fields)]),
+      unknownKey(key, [
+        'name',
+        'method',
+        ...rules.configKeys,
+        ...(within.length > 0 ? within : Object.keys(rules.fields)),
+      ]),
       'key',
     )
   }
-  for (const [key, value] of given) noteOpenSecret(method, key, value, [...path, key], note)
-  const fields = await readFields({ ...Object.fromEntries(given) }, env, readText, (within, says) =>
-    problem(within, says),
+  for (const [key, value] of given) noteOpenSecret(method, key, value, [...path, ...within, key], note)
+  const fields = await readFields({ ...Object.fromEntries(given) }, env, readText, (place, says) =>
+    problem([...within, ...place], says),
   )
   for (const [key, { required }] of Object.entries(rules.fields)) {
     const value = fields[key]
-    if (value === undefined && required) problem([], `\`${key}\` is missing`)
+    if (value === undefined && required) problem(within, `\`${key}\` is missing`)
     else if (value !== undefined && (typeof value !== 'string' || value === ''))
-      problem([key], 'expected a text')
+      problem([...within, key], 'expected a text')
   }
   const config = await withFiles(plain, rules.configFiles ?? [], readText, problem, [])
   if (!sound) return undefined
   attempt(problem, [], () => rules.checkConfig(config, Object.keys(fields)))
   return sound ? { path, name, method: id, config, calls: rules.endpoints(config), fields } : undefined
+}
+
+/** What is sealed, and all the rest. */
+function splitFields(
+  written: JsonObject,
+  { fields, fieldsWithin }: ProviderRules,
+  problem: Report,
+): { given: [string, Json][]; plain: JsonObject } {
+  const named = Object.entries(written)
+  const isField = (key: string) => key in fields
+  if (fieldsWithin === undefined) {
+    return {
+      given: named.filter(([key]) => isField(key)),
+      plain: Object.fromEntries(named.filter(([key]) => !isField(key))),
+    }
+  }
+  const plain = Object.fromEntries(named.filter(([key]) => key !== fieldsWithin))
+  const held = written[fieldsWithin] ?? {}
+  if (typeof held !== 'object' || Array.isArray(held)) {
+    problem([fieldsWithin], `expected ${Object.keys(fields).join(', ')}`)
+    return { given: [], plain }
+  }
+  const given = Object.entries(held as JsonObject)
+  for (const [key] of given)
+    if (!isField(key)) problem([fieldsWithin, key], unknownKey(key, Object.keys(fields)), 'key')
+  return { given: given.filter(([key]) => isField(key)), plain }
 }
 
 /** A secret had better not stand in the file itself: files are copied, committed and shown. */

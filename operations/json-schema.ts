@@ -67,16 +67,29 @@ function withProviders(provider: SchemaNode, methods: AuthMethods): SchemaNode {
       ([key, field]) => [key, { ...secret, description: `${field.title}. Sealed.` }] as const,
     )
     const required = Object.keys(rules.fields).filter((key) => rules.fields[key]?.required)
+    const sealed = {
+      type: 'object',
+      required,
+      properties: Object.fromEntries(secrets),
+      additionalProperties: false,
+    }
+    const within = rules.fieldsWithin
     return [
       {
         type: 'object',
         title: id,
-        required: ['name', 'method', ...required],
+        required: [
+          'name',
+          'method',
+          ...(within === undefined ? required : required.length > 0 ? [within] : []),
+        ],
         properties: {
           name: name as SchemaNode,
           method: { ...method, const: id, description: `${title}. ${method?.description}` },
           ...rules.configSchema,
-          ...Object.fromEntries(secrets),
+          ...(within === undefined
+            ? Object.fromEntries(secrets)
+            : { [within]: { ...sealed, description: 'Its secrets, sealed.' } }),
         },
         additionalProperties: false,
       },

@@ -7,6 +7,7 @@ import type { Caller } from '../core/words.ts'
 import { servedAs } from './acting.ts'
 import { Answering } from './answer/answering.ts'
 import { checkBounds, identify, recognize } from './caller.ts'
+import { clockOffset, noteClock } from './clocks.ts'
 import { corsFields, rewriteResponse } from './gateway.ts'
 import { both } from './limiter.ts'
 import type { Living } from './live.ts'
@@ -19,6 +20,9 @@ import type { Room, Session } from './room.ts'
 import { specFor } from './specs.ts'
 import type { Sending, UpstreamHandler, UpstreamSpec } from './upstreams/spec.ts'
 import type { BodySource, ResponseHead, ServerExchange } from './wire/message.ts'
+
+/** ms: a clock that is off by no more than before is not what was wrong. */
+const SAME_CLOCK = 60_000
 
 /**
  * One request, from its head to the last byte of its answer (which is in Answering). It is its own handler
@@ -45,7 +49,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
   /** What counted the request among its caller's is told of its end. */
   #leave: (() => void) | undefined
   #budgeted = false
-  #renewed = false
+  #repeated = false
 
   /** `origin`: the listed origin of a browser's request at the gateway. */
   constructor(room: Room, x: ServerExchange<Session>, entrance: Entrance, origin?: string) {
@@ -105,7 +109,7 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       this.#found = found
       this.#candidate = found.candidate
       this.#base = found.base
-      const draft = new Draft(this.#x, found.route, found.path)
+      const draft = new Draft(this.#x, found.route, found.path, found.candidate)
       this.#draft = draft
       // A client may take its time for a body.
       this.lasting = draft.readsBody
@@ -175,7 +179,8 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       this.needles = written.needles
       this.unguarded = written.unguarded
       this.block = material?.redact === 'block'
-      draft.write(written, candidate, base, material)
+      const now = this.#room.clock.now() + clockOffset(route, candidate)
+      draft.write(written, candidate, base, material, now)
       // As the client wrote it.
       const shown = (base?.shown?.prefix ?? base?.prefix ?? '') + path
       const use = { path: shown, slots: written.slots, credential: material?.credential }
@@ -209,9 +214,10 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
   response(head: ResponseHead, body: BodySource): void {
     if (this.over) return body.discard()
     try {
-      if (this.#shouldRenew(head)) {
+      const challenge = this.#challenge(head)
+      if (challenge !== undefined) {
         body.discard()
-        this.#renew()
+        this.#repeat(challenge)
         return
       }
       this.#draft?.release()
@@ -226,20 +232,24 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
     this.refuse(error)
   }
 
-  #shouldRenew(head: ResponseHead): boolean {
+  /** Why the request is sent once more, if it is. A clock that is off is remembered all the same. */
+  #challenge(head: ResponseHead): 'renew' | 'clock' | undefined {
     const { found, draft } = this.#need()
-    const { route } = found
-    return (
-      !this.#renewed &&
-      this.#material !== undefined &&
-      draft.repeatable &&
-      route.method.challenge?.(route.connection.methodConfig, head) === 'renew'
-    )
+    const { method, connection } = found.route
+    if (this.#repeated || this.#material === undefined || !method.challenge) return undefined
+    const now = this.#room.clock.now()
+    const challenge = method.challenge(connection.methodConfig, head, now)
+    if (challenge === undefined || challenge === 'renew') return draft.repeatable ? challenge : undefined
+    const candidate = this.#candidate as Candidate
+    if (Math.abs(challenge.clock - clockOffset(found.route, candidate)) < SAME_CLOCK) return undefined
+    noteClock(found.route, candidate, challenge.clock)
+    return draft.repeatable ? 'clock' : undefined
   }
 
-  /** Renews once and sends once more. */
-  #renew(): void {
-    this.#renewed = true
+  /** Sends once more, renewed or by the upstream's clock. */
+  #repeat(why: 'renew' | 'clock'): void {
+    this.#repeated = true
+    if (why === 'clock') return this.#permit(this.#material)
     const { caller, found } = this.#need()
     this.#room.broker
       .renew(this.#openRequest(caller, found.route), this.#material as Material)

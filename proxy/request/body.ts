@@ -17,19 +17,31 @@ export class BodyReading implements BodySink {
   readonly #source: BodySource
   readonly #then: (body: WholeBody) => void
   readonly #failed: (error: LocumError) => void
+  readonly #most: number | undefined
   #pieces: Buffer[] = []
   #length = 0
   #over = false
 
-  constructor(source: BodySource, then: (body: WholeBody) => void, failed: (error: LocumError) => void) {
+  /** `most`: bytes that are read to be signed; left out where something is put into the body. */
+  constructor(
+    source: BodySource,
+    then: (body: WholeBody) => void,
+    failed: (error: LocumError) => void,
+    most?: number,
+  ) {
     this.#source = source
     this.#then = then
     this.#failed = failed
+    this.#most = most
+  }
+
+  #isTooLarge(length: number): boolean {
+    return length > (this.#most ?? LARGEST_READ)
   }
 
   /** `length`: the body's, where it is known. Nothing is asked of a client whose body would be too large. */
   start(length: number | undefined): void {
-    if (length !== undefined && length > LARGEST_READ) this.#failed(tooLarge())
+    if (length !== undefined && this.#isTooLarge(length)) this.#failed(tooLarge(this.#most))
     else this.#source.start(this)
   }
 
@@ -44,9 +56,9 @@ export class BodyReading implements BodySink {
   write(chunk: Buffer): boolean {
     if (this.#over) return true
     this.#length += chunk.length
-    if (this.#length > LARGEST_READ) {
+    if (this.#isTooLarge(this.#length)) {
       this.cancel()
-      this.#failed(tooLarge())
+      this.#failed(tooLarge(this.#most))
     } else this.#pieces.push(chunk)
     return true
   }
@@ -67,7 +79,14 @@ export class BodyReading implements BodySink {
   }
 }
 
-function tooLarge(): LocumError {
+function tooLarge(signed: number | undefined): LocumError {
+  if (signed !== undefined) {
+    return new LocumError(
+      'too_large',
+      `The hash of the body is signed, and a body without one is ${signed / 1024 / 1024} MiB at most.`,
+      { hint: 'Have the client say its hash: X-Amz-Content-Sha256.' },
+    )
+  }
   return new LocumError(
     'too_large',
     `The connection puts something into bodies of this type, which are ${LARGEST_READ / 1024} KiB at most then.`,

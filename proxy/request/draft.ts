@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { checkSlots } from '../../core/approval.ts'
+import type { BodyRewrite } from '../../core/auth-method.ts'
 import { type BodyKind, type BodyUse, kindOfBody, planBody } from '../../core/body.ts'
 import { checkCharset } from '../../core/charset.ts'
 import type { Material } from '../../core/directory.ts'
@@ -21,6 +22,7 @@ import type { BodySource, Fields, ServerExchange } from '../wire/message.ts'
 import { BodyReading, KeptBody, type WholeBody } from './body.ts'
 import { fillRest } from './filling.ts'
 import { completeHead, type Injection, inject, injectionFor } from './injection.ts'
+import { rewritten } from './rewriting.ts'
 import { checkTrailers, guardTrailers, leaveOut } from './trailers.ts'
 
 /** What is put into a request. */
@@ -51,13 +53,16 @@ export class Draft {
   #original: Fields | undefined
   #injection: Injection | undefined
   #bytes: Buffer | undefined
+  /** Bytes that signing reads at most; undefined: it reads none. */
+  readonly #hashes: number | undefined
+  #rewrite: BodyRewrite | undefined
   #kept: KeptBody | undefined
 
   /**
-   * Finds the placeholders in target and fields. `path`: with its query, as it goes upstream. Throws
-   * placeholder_not_allowed, placeholder_unknown, bad_request.
+   * Finds the placeholders in target and fields. `path`: with its query, as it goes upstream. `candidate`: where that is,
+   * as far as it is known. Throws placeholder_not_allowed, placeholder_unknown, bad_request.
    */
-  constructor(x: ServerExchange<Session>, route: Route, path: string) {
+  constructor(x: ServerExchange<Session>, route: Route, path: string, candidate: Candidate | undefined) {
     const { head, body } = x
     this.#x = x
     this.#route = route
@@ -68,11 +73,20 @@ export class Draft {
       throw placeholderOutside('the header `upgrade`')
     if (this.#target || route.secretQuery) checkCharset(head.fields)
     this.#kind = route.body && kindOfBody(route.body, head, body.empty)
+    const { signsBody } = route.method
+    if (signsBody && !body.empty) {
+      const asked = { ...head, host: candidate && authorityOf(candidate) }
+      this.#hashes = signsBody(
+        route.connection.methodConfig,
+        asked,
+        candidate !== undefined && isSecure(candidate),
+      )
+    }
   }
 
   /** Whether the body has to be read before anything is known of it. */
   get readsBody(): boolean {
-    return this.#kind !== undefined
+    return this.#kind !== undefined || this.#hashes !== undefined
   }
 
   /** Reads the body and finds what is to be put into it. Codes: bad_request, too_large, placeholder_*. */
@@ -93,7 +107,8 @@ export class Draft {
       read({ bytes: EMPTY, trailers: undefined })
       return
     }
-    this.#reading = new BodyReading(body, read, (error: LocumError) => failed(error))
+    const most = this.#kind === undefined ? this.#hashes : undefined
+    this.#reading = new BodyReading(body, read, (error: LocumError) => failed(error), most)
     this.#reading.start(head.contentLength)
   }
 
@@ -160,12 +175,13 @@ export class Draft {
     return filled
   }
 
-  /** Writes the head that goes out, for `path` behind the base. After `fill`. */
+  /** Writes the head that goes out, for `path` behind the base. After `fill`. `now`: as the upstream's clock has it. */
   write(
     written: Written,
     candidate: Candidate,
     base: Base | undefined,
     material: Material | undefined,
+    now: number,
   ): void {
     const { head } = this.#x
     const route = this.#route
@@ -174,13 +190,14 @@ export class Draft {
       this.#original = head.fields.copy()
     }
     head.target = base ? base.prefix + written.path : written.path
-    head.host = candidate.text.slice(candidate.text.indexOf('/') + 2)
+    head.host = authorityOf(candidate)
     head.minor = 1
     const injection = this.#injection as Injection
     inject(head.fields, this.#fields, injection)
     if (this.#whole) this.#frame(this.#whole, injection)
     const body = this.#bytes ?? (this.#x.body.empty ? EMPTY : undefined)
-    completeHead(head, route, { searched: written.needles !== undefined, material, body })
+    const searched = written.needles !== undefined
+    this.#rewrite = completeHead(head, route, { searched, material, body, now, secure: isSecure(candidate) })
   }
 
   /** A body that was read whole has a length, or else trailers. A common header is the connection's last word. */
@@ -201,6 +218,11 @@ export class Draft {
 
   /** That body. `found`: a placeholder came in the trailers of one that passes as it comes. */
   body(found: (error: LocumError) => void): BodySource {
+    const passing = this.#passing(found)
+    return this.#rewrite ? rewritten(passing, this.#rewrite, found) : passing
+  }
+
+  #passing(found: (error: LocumError) => void): BodySource {
     const { body, head } = this.#x
     const set = this.#injection?.names ?? []
     if (this.#whole) {
@@ -211,4 +233,13 @@ export class Draft {
     }
     return head.chunked ? guardTrailers(body, set, this.#route.slots.standIns, found) : body
   }
+}
+
+/** Host and, where it is not the usual one, port. */
+function authorityOf({ text }: Candidate): string {
+  return text.slice(text.indexOf('/') + 2)
+}
+
+function isSecure({ destination }: Candidate): boolean {
+  return destination.scheme === 'https'
 }

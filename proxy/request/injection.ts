@@ -1,4 +1,4 @@
-import type { FieldEdits } from '../../core/auth-method.ts'
+import type { BodyRewrite, FieldEdits } from '../../core/auth-method.ts'
 import { type FilledParameter, fillParameters } from '../../core/common-query.ts'
 import type { Material } from '../../core/directory.ts'
 import { utf8Text } from '../../core/percent.ts'
@@ -94,6 +94,7 @@ function makeInjection(
 ): Injection {
   const secrets = new Set<string>()
   const collect = (value: string) => secrets.add(value)
+  for (const one of sources.auth?.sent ?? []) collect(one)
   // What the target holds is no less a secret that this request carries.
   if (base) fill(base, sources, collect)
   const slotValues = uses.map((use) => {
@@ -164,19 +165,29 @@ function applyEdits(fields: Fields, edits: FieldEdits): void {
 }
 
 /**
- * Makes a head final, and signs it last. An answer that is `searched` is asked for in codings that can be,
- * frames of a WebSocket uncompressed. `body`: undefined where it is not known whole.
+ * Makes a head final, and signs it last; returns what becomes of the body then. An answer that is `searched` is asked
+ * for in codings that can be, frames of a WebSocket uncompressed. `body`: undefined where it is not known whole.
  */
 export function completeHead(
   head: RequestHead,
   { method, connection }: Route,
-  x: { searched: boolean; material: Material | undefined; body: Buffer | undefined },
-): void {
+  x: {
+    searched: boolean
+    material: Material | undefined
+    body: Buffer | undefined
+    now: number
+    secure: boolean
+  },
+): BodyRewrite | undefined {
   if (x.searched) {
     acceptSearchable(head.fields)
     if (head.upgrade !== undefined) head.fields.delete('sec-websocket-extensions')
   }
-  if (!x.material || !method.sign) return
-  const input = { config: connection.methodConfig, values: x.material.values }
-  applyEdits(head.fields, method.sign(input, head, x.body))
+  if (!x.material || !method.sign) return undefined
+  const { now, secure } = x
+  const input = { config: connection.methodConfig, values: x.material.values, now, secure }
+  const signed = method.sign(input, head, x.body)
+  applyEdits(head.fields, signed)
+  head.target = signed.target ?? head.target
+  return signed.body
 }

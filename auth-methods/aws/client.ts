@@ -1,0 +1,82 @@
+import { LocumError } from '../../core/errors.ts'
+import type { RequestHead } from '../../core/heads.ts'
+import type { Scope } from './signature.ts'
+
+/** What a client signed with keys of its own: dummies, since Locum signs with the real ones. */
+export interface ClientSignature {
+  readonly scope: Scope
+  /** Lower-case names. */
+  readonly headers: readonly string[]
+}
+
+const SCOPE = /^[^/]{0,128}\/\d{8}\/([a-z0-9-]{1,64})\/([a-z0-9-]{1,64})\/aws4_request$/
+/** Parameters of a presigned query. */
+const PARAMETERS = /^x-amz-(?:algorithm|credential|date|expires|security-token|signature|signedheaders)$/i
+/** Header fields of a signature. */
+export const SIGNATURE_FIELDS: readonly string[] = [
+  'authorization',
+  'x-amz-date',
+  'x-amz-region-set',
+  'x-amz-security-token',
+]
+
+/** Undefined where it signed nothing. Throws bad_request for a signature of another kind. */
+export function clientSignature(head: Pick<RequestHead, 'target' | 'fields'>): ClientSignature | undefined {
+  const authorization = head.fields.get('authorization')
+  if (authorization?.startsWith('AWS4-')) {
+    return readSignature({
+      algorithm: authorization.slice(0, authorization.indexOf(' ')),
+      credential: /[ ,]Credential=([^,\s]*)/.exec(authorization)?.[1],
+      headers: /[ ,]SignedHeaders=([^,\s]*)/.exec(authorization)?.[1],
+    })
+  }
+  if (!/[?&]x-amz-algorithm=/i.test(head.target)) return undefined
+  const parameters = new URLSearchParams(head.target.slice(head.target.indexOf('?') + 1))
+  const named = (name: string) => [...parameters].find(([one]) => one.toLowerCase() === name)?.[1]
+  return readSignature({
+    algorithm: named('x-amz-algorithm') ?? '',
+    credential: named('x-amz-credential'),
+    headers: named('x-amz-signedheaders'),
+  })
+}
+
+function readSignature(x: {
+  algorithm: string
+  credential: string | undefined
+  headers: string | undefined
+}): ClientSignature | undefined {
+  if (x.algorithm === 'AWS4-ECDSA-P256-SHA256') {
+    throw new LocumError(
+      'bad_request',
+      'The client signed for several regions (SigV4a), which Locum does not.',
+      {
+        hint: 'Call one region: a bucket by its own name, not by a multi-region access point.',
+      },
+    )
+  }
+  const scope = SCOPE.exec(x.credential ?? '')
+  if (!scope) return undefined
+  return {
+    scope: { region: scope[1] as string, service: scope[2] as string },
+    headers: (x.headers ?? '').toLowerCase().split(';'),
+  }
+}
+
+/** A target without the parameters of a presigned query. */
+export function withoutSignature(target: string): string {
+  const at = target.indexOf('?')
+  if (at < 0 || !/[?&]x-amz-/i.test(target)) return target
+  const kept = target
+    .slice(at + 1)
+    .split('&')
+    .filter((pair) => !PARAMETERS.test(nameOf(pair)))
+  return kept.length === 0 ? target.slice(0, at) : `${target.slice(0, at)}?${kept.join('&')}`
+}
+
+/** Of a parameter; what cannot be decoded is no name of these. */
+function nameOf(pair: string): string {
+  const name = pair.split('=', 1)[0] as string
+  return name.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  )
+}
