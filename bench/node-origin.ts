@@ -1,14 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import { LARGE, LARGE_BLOCKS, randomText, SECRET, SMALL_BODY } from './origin.ts'
+import { AWS_KEY, LARGE, LARGE_BLOCKS, randomText, SECRET, SMALL_BODY } from './origin.ts'
 
 /** The origin where there is no nginx: `node-origin.ts HTTP-PORT HTTPS-PORT CERT KEY`. */
 const [httpPort, httpsPort, cert, key] = process.argv.slice(2) as [string, string, string, string]
 const block = randomText()
 
 const answer: RequestListener = (request, response) => {
-  if (request.headers.authorization !== `Bearer ${SECRET}`) {
+  const { authorization = '' } = request.headers
+  if (authorization !== `Bearer ${SECRET}` && !authorization.includes(AWS_KEY.accessKeyId)) {
     response.writeHead(401, { 'content-length': 0 }).end()
   } else if (request.url?.endsWith(LARGE)) {
     response.writeHead(200, {

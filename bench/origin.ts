@@ -6,6 +6,11 @@ import { findProgram, freePort, nextMessage, type Program, startOnCore, untilLis
 
 /** The secret that every proxy puts into every request; the origin answers 401 without it. */
 export const SECRET = 'sk_bench_4f8Kq2Zt7Wm1Xc9Lr5Vb'
+/** What requests are signed with where they are. */
+export const AWS_KEY = {
+  accessKeyId: 'AKIABENCHBENCHBENCH0',
+  secretAccessKey: 'of-no-worth-to-anybody-at-all-0000000000',
+}
 export const SMALL = '/v1/small'
 export const LARGE = '/v1/large'
 /** The large answer is this often a block of random text: what is searched for secrets finds no easy bytes. */
@@ -119,7 +124,7 @@ function originServers(x: {
   return `server {
     listen 127.0.0.1:${x.httpPort} backlog=4096; listen 127.0.0.1:${x.httpsPort} ssl backlog=4096;
     ssl_certificate ${x.certFile}; ssl_certificate_key ${x.keyFile};
-    if ($http_authorization != "Bearer ${SECRET}") { return 401; }
+    if ($http_authorization !~ "^(Bearer ${SECRET}|AWS4-HMAC-SHA256 Credential=${AWS_KEY.accessKeyId}/.*)$") { return 401; }
     location ${SMALL} { default_type application/json; return 200 '${SMALL_BODY}'; }
     location ${LARGE} { default_type application/octet-stream; alias ${x.folder}/large; }
   }`

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Origin, SECRET, startNginx } from './origin.ts'
+import { AWS_KEY, type Origin, SECRET, startNginx } from './origin.ts'
 import { findProgram, freePort, type Program, startOnCore, untilListening, versionOf } from './processes.ts'
 import { BEARER, COLD, fixedRoutes, locumRoutes, type Routes } from './routes.ts'
 
@@ -98,17 +98,29 @@ function configFor(origin: Origin, redact: 'off' | undefined): object {
         allowPrivateNetwork: true,
       })),
       {
+        name: 'signed',
+        destinations: [`https://localhost:${origin.httpsPort}`],
+        base: `https://localhost:${origin.httpsPort}`,
+        ca: origin.caFile,
+        auth: { method: 'aws-keys', region: 'eu-west-1', service: 'dynamodb' },
+        source: 'per-user',
+        allowPrivateNetwork: true,
+      },
+      {
         name: 'cold',
         destinations: [`https://${COLD}:${origin.httpsPort}`],
         auth: { method: 'none' },
         allowPrivateNetwork: true,
       },
     ],
-    credentials: connections.map((connection) => ({
-      connection: connection.name,
-      for: `user:${USER}`,
-      fields: { apiKey: { env: VARIABLE } },
-    })),
+    credentials: [
+      ...connections.map((connection) => ({
+        connection: connection.name,
+        for: `user:${USER}`,
+        fields: { apiKey: { env: VARIABLE } },
+      })),
+      { connection: 'signed', for: `user:${USER}`, fields: AWS_KEY },
+    ],
   }
 }
 

@@ -1,8 +1,8 @@
 import type { Job } from './load.ts'
 import { type Origin, SECRET, SMALL } from './origin.ts'
 
-/** `cold`: CONNECT to a name that was never asked for, and no request. */
-export type Entrance = 'forward' | 'gateway' | 'connect' | 'cold'
+/** `cold`: CONNECT to a name that was never asked for, and no request. `signed`: the gateway, signing for AWS. */
+export type Entrance = 'forward' | 'gateway' | 'connect' | 'cold' | 'signed'
 
 /** How a proxy is spoken to at one entrance: what of a job depends on it. */
 export type Route = Pick<Job, 'port' | 'connect' | 'tls' | 'serverName' | 'request' | 'pid'>
@@ -35,6 +35,14 @@ export function locumRoutes(
       pid,
       ...PLAIN,
       request: requestText(`/c/secure${SMALL}`, `127.0.0.1:${port}`, gateway),
+    },
+    signed: {
+      port,
+      pid,
+      ...PLAIN,
+      request: requestText(`/c/signed${SMALL}`, `127.0.0.1:${port}`, {
+        'Locum-Authorization': `Bearer ${x.key}`,
+      }),
     },
     connect: {
       port,

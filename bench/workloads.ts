@@ -65,6 +65,13 @@ export const WORKLOADS: readonly Workload[] = [
     figures: [cpu, rate, busy],
   },
   {
+    id: 'W2s',
+    title: 'W2, each request signed for AWS',
+    entrance: 'signed',
+    load: STEADY,
+    figures: [cpu, rate, busy],
+  },
+  {
     id: 'W3',
     title: 'CONNECT and interception, https origin, small answers',
     entrance: 'connect',

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /**
  * The canonical request of Signature Version 4 (AWS, "Create a signed AWS API request"). Every text is latin1: one
@@ -38,8 +38,7 @@ export function canonicalValue(value: string): string {
 }
 
 export function sha256(value: string | Uint8Array): string {
-  const hash = createHash('sha256')
-  return (typeof value === 'string' ? hash.update(value, 'latin1') : hash.update(value)).digest('hex')
+  return hash('sha256', typeof value === 'string' ? Buffer.from(value, 'latin1') : value, 'hex')
 }
 
 const RESERVED = /[^A-Za-z0-9\-._~]/g

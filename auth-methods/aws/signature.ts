@@ -17,9 +17,17 @@ export interface Scope {
   readonly service: string
 }
 
-/** A moment as signatures have it: `20150830T123600Z`. */
+let lastSecond = Number.NaN
+let lastStamp = ''
+
+/** A moment as signatures have it: `20150830T123600Z`. The last one is kept: a second has many requests. */
 export function stampOf(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`
+  const second = Math.floor(ms / 1000)
+  if (second !== lastSecond) {
+    lastSecond = second
+    lastStamp = `${new Date(ms).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`
+  }
+  return lastStamp
 }
 
 /** Signs in one scope and at one moment. */
