@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { methods } from './auth-methods/index.ts'
 import { Consents } from './broker/consents.ts'
 import { Grants } from './broker/grants.ts'
+import { Proofs } from './broker/proofs.ts'
 import { type Authority, openAuthority } from './certs/authority.ts'
 import { type ExportFormat, type ExportOptions, exportAuthority } from './certs/export.ts'
 import { describeAuthority, rotate } from './certs/rotation.ts'
@@ -14,6 +15,7 @@ import type { AuthMethods } from './core/auth-method.ts'
 import type { CaKeeper } from './core/ca.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import type { Consenting } from './core/consent.ts'
+import type { Proving } from './core/proving.ts'
 import type { SigningKeeper } from './core/signing-keys.ts'
 import { callOutBy } from './proxy/upstreams/call-out.ts'
 import { Upstreams } from './proxy/upstreams/upstreams.ts'
@@ -49,6 +51,8 @@ export interface OpenSite extends OpenStore {
   readonly ca: CaKeeper
   /** People's consent at providers, for `work`; what it asks goes out as a server's own requests do. */
   withConsents<T>(work: (consents: Consenting) => Promise<T>): Promise<T>
+  /** Tries connections, for `work`, as `withConsents` asks. */
+  withProving<T>(work: (proving: Proving) => Promise<T>): Promise<T>
   /** The audit's records of all processes in time order. */
   readTrail(): AsyncGenerator<AuditRecord>
   /** Where each file of the audit ends now, in bytes. */
@@ -97,6 +101,21 @@ export async function openSite({
   const opened = await openStore({ data, env, clock, random, onTampered })
   const { store, sealer } = opened
   const trail = join(data, 'audit')
+  /** Lets `work` acquire what methods acquire. */
+  async function reaching<T>(work: (grants: Grants) => Promise<T>): Promise<T> {
+    const upstreams = new Upstreams({
+      connect: (socket) => connectH1(socket),
+      lookup: (name) => lookup(name, { all: true }),
+      ownListeners: () => [],
+    })
+    try {
+      const callOut = callOutBy(upstreams)
+      const signingKeys = openSigningKeys(store, sealer, clock)
+      return await work(new Grants({ store, sealer, clock, callOut, signingKeys }))
+    } finally {
+      await upstreams.close()
+    }
+  }
   return {
     ...opened,
     data,
@@ -115,21 +134,11 @@ export async function openSite({
       describe: (inside) => describeAuthority(inside, clock),
       rotate: (inside, signsFrom) => rotate(inside, sealer, clock, signsFrom),
     },
-    async withConsents(work) {
-      const upstreams = new Upstreams({
-        connect: (socket) => connectH1(socket),
-        lookup: (name) => lookup(name, { all: true }),
-        ownListeners: () => [],
-      })
-      try {
-        const callOut = callOutBy(upstreams)
-        const signingKeys = openSigningKeys(store, sealer, clock)
-        const grants = new Grants({ store, sealer, clock, callOut, signingKeys })
-        return await work(new Consents({ store, sealer, clock, methods, audit: opened.audit, grants }))
-      } finally {
-        await upstreams.close()
-      }
-    },
+    withConsents: (work) =>
+      reaching((grants) =>
+        work(new Consents({ store, sealer, clock, methods, audit: opened.audit, grants })),
+      ),
+    withProving: (work) => reaching((grants) => work(new Proofs({ store, sealer, clock, methods, grants }))),
     readTrail: () => readAudit(trail),
     trailEnds: () => auditEnds(trail),
     async readTrailBehind(ends) {

@@ -1,6 +1,7 @@
 import type { AuthMethod, AuthMethods } from '../core/auth-method.ts'
 import { apiKey } from './api-key.ts'
 import { awsKeys } from './aws-keys.ts'
+import { awsRole } from './aws-role.ts'
 import { basic } from './basic.ts'
 import { jwt } from './jwt.ts'
 import { none } from './none.ts'
@@ -10,8 +11,7 @@ import { separateUrl } from './separate-url.ts'
 
 /** Every method there is. */
 export const methods: AuthMethods = new Map(
-  ([none, basic, apiKey, raw, separateUrl, oauth2, jwt, awsKeys] satisfies AuthMethod[]).map((method) => [
-    method.id,
-    method,
-  ]),
+  ([none, basic, apiKey, raw, separateUrl, oauth2, jwt, awsKeys, awsRole] satisfies AuthMethod[]).map(
+    (method) => [method.id, method],
+  ),
 )

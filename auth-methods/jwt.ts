@@ -2,9 +2,8 @@ import type { AuthMethod, ProviderRules } from '../core/auth-method.ts'
 import type { Json, JsonObject } from '../core/secret.ts'
 import { ASSERTION_SCHEMA, callerIn, readAssertion, signAssertion } from './jwt/assertion.ts'
 import { openClient } from './oauth/client.ts'
-import { RULES_SCHEMA } from './oauth/provider.ts'
 import { grantOf, tokenValues } from './oauth/tokens.ts'
-import { isObject, readRules, urlOf, wrong } from './reading.ts'
+import { isObject, RULES_SCHEMA, readRules, urlOf, wrong } from './reading.ts'
 
 /** RFC 7523 §2.1. */
 export const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer'

@@ -4,6 +4,16 @@ import type { Json, JsonObject } from '../core/secret.ts'
 
 /** How methods read what the file says: each throws bad_request with the key, `within` before it. */
 
+/** How what is asked for a provider may leave: keys of the file. */
+export const RULES_SCHEMA: { readonly [key: string]: JsonObject } = {
+  allowPrivateNetwork: {
+    type: 'boolean',
+    description: 'Lets its endpoints be at loopback and private addresses.',
+  },
+  allowPlaintext: { type: 'boolean', description: 'Lets its endpoints be asked over http.' },
+  ca: { type: 'string', description: 'A PEM file: the CA of its endpoints, in place of the usual ones.' },
+}
+
 /** How what is asked for a method may leave. */
 export function readRules(config: JsonObject, within = ''): CallOutRules {
   return {

@@ -40,6 +40,9 @@ const BY_CONSENT: readonly string[] = [
   'reauthorization_required',
 ]
 
+/** What it asks of the directory. */
+type Watched = Pick<Directory, 'onchange' | 'routeNamed'>
+
 interface Kept {
   readonly material: Material
   readonly route: Route
@@ -60,7 +63,7 @@ export class StoreBroker implements Broker {
   readonly #store: Store
   readonly #sealer: Sealer
   readonly #clock: Clock
-  readonly #directory: Directory
+  readonly #directory: Watched
   readonly #grants: Grants
   readonly #connectUrl: ((provider: string) => string) | undefined
   readonly #limit: number
@@ -74,7 +77,7 @@ export class StoreBroker implements Broker {
     store: Store
     sealer: Sealer
     clock: Clock
-    directory: Directory
+    directory: Watched
     grants: Grants
     /** Where people consent at a provider, if there is such a page. */
     connectUrl?: (provider: string) => string

@@ -141,7 +141,13 @@ export class Grants {
 
   /** What a method may use of the world. */
   io(signal: AbortSignal = AbortSignal.timeout(this.#patience)): MethodIO {
-    return { callOut: this.#callOut, signingKeys: this.#signingKeys, now: () => this.#clock.now(), signal }
+    return {
+      callOut: this.#callOut,
+      signingKeys: this.#signingKeys,
+      siteId: async () => (await this.#store.site()).id,
+      now: () => this.#clock.now(),
+      signal,
+    }
   }
 
   #alone(key: string, work: () => Promise<HeldGrant>): Promise<HeldGrant> {

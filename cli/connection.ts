@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { LocumError } from '../core/errors.ts'
 import { type ConnectionView, listConnections, showConnection } from '../operations/connections.ts'
 import { facts, json, table } from './output.ts'
 import { type GlobalOptions, withSite } from './session.ts'
@@ -65,6 +66,28 @@ export function connectionCommand(terminal: Terminal): Command {
           ['version', String(one.version)],
         ]),
       )
+    })
+  connection
+    .command('test')
+    .description(
+      'Try one for a principal: whose credential serves, whether it opens, what is acquired with it',
+    )
+    .argument('<name>')
+    .requiredOption('--as <id>', 'the principal')
+    .action(async (name: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions & { as: string }
+      const proof = await withSite(terminal, options, ({ site }) =>
+        site.withProving((proving) => proving.connection(name, options.as)),
+      )
+      if (options.json) terminal.write(json(proof))
+      else
+        for (const { says, holds, hint } of proof.findings) {
+          terminal.write(`${holds ? '✓' : '✗'} ${says}\n`)
+          if (hint !== undefined) terminal.write(`  ${hint}\n`)
+        }
+      const failed = proof.findings.find(({ holds }) => !holds)
+      if (failed)
+        throw new LocumError('not_allowed', `\`${name}\` does not do for ${options.as} what it should.`)
     })
   return connection
 }

@@ -51,7 +51,35 @@ export function providerCommand(terminal: Terminal): Command {
         ]),
       )
     })
+  provider
+    .command('trust-policy')
+    .description('Say what an AWS account has to set up before a role can be assumed')
+    .argument('<name>')
+    .option('--site <id...>', 'sites that may assume it, by their ids; this one unless told')
+    .option('--principal <arn>', 'who assumes it; found out with the base credentials unless told')
+    .addHelpText(
+      'after',
+      `
+It works before there is a role. The last line makes one; its ARN then goes into the file as \`roleArn\`.
+
+  $ locum provider trust-policy reports
+  $ locum provider trust-policy reports --principal arn:aws:iam::123456789012:user/locum`,
+    )
+    .action(async (name: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions & { site?: string[]; principal?: string }
+      const { site: sites = [], principal } = options
+      const trust = await withSite(terminal, options, ({ site }) =>
+        site.withProving((proving) => proving.trust(name, { sites, principal })),
+      )
+      if (options.json) return terminal.write(json(trust))
+      terminal.write(`${JSON.stringify(trust.policy, null, 2)}\n\n${trust.command.map(quoted).join(' ')}\n`)
+    })
   return provider
+}
+
+/** As a shell takes it for one word. */
+function quoted(word: string): string {
+  return /^[\w./:=@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
 function textOf(value: unknown): string {

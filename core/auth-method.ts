@@ -29,6 +29,29 @@ export interface OpenProvider {
   readonly fields: JsonObject
 }
 
+/** Whom the other side is to trust. */
+export interface TrustInput {
+  readonly provider: OpenProvider
+  /** Ids of sites. */
+  readonly sites: readonly string[]
+  /** Who asks, as the other side names it; found out where it is left out. */
+  readonly principal: string | undefined
+}
+
+/** A policy of the other side's, and the command that makes it. */
+export interface Trust {
+  readonly policy: JsonObject
+  readonly command: readonly string[]
+}
+
+/** One thing that was tried. */
+export interface Finding {
+  readonly says: string
+  readonly holds: boolean
+  /** What to do where it does not. */
+  readonly hint?: string
+}
+
 /** What a provider of a method is made of. */
 export interface ProviderRules {
   /** Whether a connection of the method must name one. */
@@ -49,6 +72,10 @@ export interface ProviderRules {
   byConsent?(config: JsonObject): boolean
   /** What a credential for it is made of; undefined: what the method says. */
   credentialFields?(config: JsonObject): FieldSpec | undefined
+  /** What the other side has to set up first. Throws bad_request, and what `acquire` throws. */
+  trust?(x: TrustInput, io: MethodIO): Promise<Trust>
+  /** Shows whether it works, and that it does for nobody else. */
+  prove?(x: AcquireInput, io: MethodIO): Promise<readonly Finding[]>
   /** What of a caller goes into what is acquired, which is then theirs alone (R24); undefined: nothing. */
   ofCaller?(config: JsonObject, caller: Caller): Json | undefined
 }
@@ -123,6 +150,8 @@ export interface AcquireInput {
 export interface MethodIO {
   readonly callOut: CallOut
   readonly signingKeys: SigningKeys
+  /** The site's id, a UUID. */
+  siteId(): Promise<string>
   /** Unix ms. */
   now(): number
   /** Aborted after 30 s, when nobody waits any longer. */

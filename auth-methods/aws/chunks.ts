@@ -16,6 +16,7 @@ const LONGEST_LINE = 4096
 const CHUNK = /^([0-9A-Fa-f]{1,8});chunk-signature=[0-9A-Fa-f]{64}$/
 const TRAILER = /^([A-Za-z0-9-]{1,128}):([\t\x20-\x7e]*)$/
 const TRAILER_SIGNATURE = 'x-amz-trailer-signature'
+const SIGNATURE = /^[0-9A-Fa-f]{64}$/
 const CR = 0x0d
 const LF = 0x0a
 
@@ -129,6 +130,7 @@ export class Resigning implements BodyRewrite {
     if (!match) throw broken('what follows the last chunk is no trailer')
     const [, name = '', value = ''] = match
     if (name.toLowerCase() === TRAILER_SIGNATURE) {
+      if (!SIGNATURE.test(value)) throw broken('the signature of its trailers is none')
       const signature = this.#signer.sign(`${ALGORITHM}-TRAILER`, sha256(this.#signed), this.#previous)
       made.push(Buffer.from(`${name}:${signature}\r\n`, 'latin1'))
       return

@@ -20,6 +20,8 @@ const STREAMED_UNSIGNED = 'STREAMING-UNSIGNED-PAYLOAD-TRAILER'
 const HASHES = [UNSIGNED, STREAMED, STREAMED_WITH_TRAILERS, STREAMED_UNSIGNED]
 /** ms that two clocks may differ by: AWS takes five minutes. */
 const TOLERATED = 4 * 60_000
+/** ms beyond which no clock is believed: what is signed for another day is good on that day. */
+const FURTHEST = 24 * 3_600_000
 
 export const SIGNING_SCHEMA: { readonly [key: string]: JsonObject } = {
   region: { type: 'string', description: 'The region of AWS; found from the request when left out.' },
@@ -36,7 +38,8 @@ export const awsSigning = {
   sign,
   challenge: (_config, { status, fields }, now) => {
     const date = status === 400 || status === 403 ? Date.parse(fields.get('date') ?? '') : Number.NaN
-    return Math.abs(date - now) > TOLERATED ? { clock: date - now } : undefined
+    const off = Math.abs(date - now)
+    return off > TOLERATED && off < FURTHEST ? { clock: date - now } : undefined
   },
 } satisfies Partial<AuthMethod>
 
@@ -82,7 +85,7 @@ function sign(
   const hash = payloadHash(head, body, once && secure)
   const set: [string, string][] = [['X-Amz-Date', signer.stamp]]
   if (keys.sessionToken !== undefined) set.push(['X-Amz-Security-Token', keys.sessionToken])
-  if (once) set.push(['X-Amz-Content-Sha256', hash])
+  if (once || head.fields.get(HASH_FIELD) !== undefined) set.push(['X-Amz-Content-Sha256', hash])
   const headers = headersToSign(head, set, client)
   const target = withoutSignature(head.target)
   const [path = '', query = ''] = target.split(/\?(.*)/s)

@@ -1,7 +1,7 @@
 import type { FieldRule } from '../../core/auth-method.ts'
 import type { CallOutRules } from '../../core/call-out.ts'
 import type { JsonObject } from '../../core/secret.ts'
-import { isObject, oneOf, readRules, text, urlOf, wrong } from '../reading.ts'
+import { isObject, oneOf, RULES_SCHEMA, readRules, text, urlOf, wrong } from '../reading.ts'
 
 export const GRANTS = [
   'authorization_code',
@@ -102,16 +102,6 @@ const list = (description: string): JsonObject => ({
   items: { type: 'string' },
   description,
 })
-
-/** Of every way to ask a token endpoint. */
-export const RULES_SCHEMA: { readonly [key: string]: JsonObject } = {
-  allowPrivateNetwork: {
-    type: 'boolean',
-    description: 'Lets its endpoints be at loopback and private addresses.',
-  },
-  allowPlaintext: { type: 'boolean', description: 'Lets its endpoints be asked over http.' },
-  ca: { type: 'string', description: 'A PEM file: the CA of its endpoints, in place of the usual ones.' },
-}
 
 export const OAUTH_SCHEMA: { readonly [key: string]: JsonObject } = {
   grant: { enum: [...GRANTS], description: 'How a token is obtained.' },

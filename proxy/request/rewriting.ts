@@ -20,6 +20,8 @@ class RewritingSink implements BodySink {
   readonly #rewrite: BodyRewrite
   readonly #found: (error: LocumError) => void
   #over = false
+  /** Bytes that came and have not gone: a head says how many there are, and none is made. */
+  #owed = 0
 
   constructor(sink: BodySink, rewrite: BodyRewrite, found: (error: LocumError) => void) {
     this.#sink = sink
@@ -36,12 +38,13 @@ class RewritingSink implements BodySink {
   }
 
   write(chunk: Buffer): boolean {
+    this.#owed += chunk.length
     const made = this.#make(() => this.#rewrite.write(chunk))
     return made === undefined || made.length === 0 || this.#sink.write(made)
   }
 
   end(trailers?: Fields): void {
-    const made = this.#make(() => this.#rewrite.end())
+    const made = this.#make(() => this.#rewrite.end(), 'all')
     if (made === undefined) return
     if (made.length > 0) this.#sink.write(made)
     this.#sink.end(trailers)
@@ -53,10 +56,13 @@ class RewritingSink implements BodySink {
   }
 
   /** Undefined where nothing more passes. */
-  #make(work: () => Buffer): Buffer | undefined {
+  #make(work: () => Buffer, all?: 'all'): Buffer | undefined {
     if (this.#over) return undefined
     try {
-      return work()
+      const made = work()
+      this.#owed -= made.length
+      if (this.#owed < 0 || (all && this.#owed > 0)) throw new Error('a rewritten body has another length')
+      return made
     } catch (thrown) {
       this.#over = true
       this.#found(asLocumError(thrown))

@@ -144,3 +144,30 @@ t.test('a consent from a terminal is for somebody, at a provider that asks for o
   t.match(out, /^https:\/\/locum\.example\/connect\/idp\?ticket=[\w-]{43}\n$/)
   t.match(err, /https:\/\/locum\.example\/oauth\/callback/)
 })
+
+t.test('`connection test` tries one for a principal, and says what to do', async (t) => {
+  const { run, json, data, env } = openShell(t)
+  const file = `${data}.yaml`
+  env.KEY = 'sk_live_7f3a9c51e0b24d86'
+  const text = (credentials: string) => `principals: [{ id: ada, kind: user }]
+connections:
+  - { name: api, destinations: [https://api.example.com], auth: { method: api-key } }
+${credentials}`
+  writeFileSync(file, text(''))
+  await run(`apply -f ${file}`)
+  const missing = await run('connection test api --as ada')
+  t.equal(missing.code, 1)
+  t.match(missing.out, /^✗ credential_missing: .*\n {2}locum credential set api/)
+  t.match(missing.err, /`api` does not do for ada what it should/)
+  writeFileSync(
+    file,
+    text('credentials: [{ connection: api, for: shared, fields: { apiKey: { env: KEY } } }]'),
+  )
+  await run(`apply -f ${file}`)
+  t.match(await json('connection test api --as ada'), {
+    scope: 'shared',
+    findings: [{ says: /shared credential opens/, holds: true }],
+  })
+  t.match((await run('connection test api --as nobody')).err, /There is no principal `nobody`/)
+  t.match((await run('connection test nothing --as ada')).err, /There is no connection `nothing`/)
+})

@@ -180,7 +180,17 @@ t.test('an editor with the YAML plugin knows the file', { timeout: 60_000 }, asy
     'methods.yaml',
     `${head}connections:\n  - name: stripe\n    destinations: [https://api.stripe.com]\n    auth:\n      method: |\n`,
   )
-  t.match(Object.keys(chosen).sort(), ['api-key', 'basic', 'jwt', 'none', 'oauth2', 'raw', 'separate-url'])
+  t.match(Object.keys(chosen).sort(), [
+    'api-key',
+    'aws-keys',
+    'aws-role',
+    'basic',
+    'jwt',
+    'none',
+    'oauth2',
+    'raw',
+    'separate-url',
+  ])
 
   t.match(
     await editor.hover('hover.yaml', EXAMPLE, 'destinations:'),
