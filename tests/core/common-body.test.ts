@@ -242,3 +242,14 @@ t.test('every text of a body is found, whatever stands beside it', async (t) => 
     ],
   )
 })
+
+t.test('a GET or HEAD is given no common body, not even where its own is read for slots', async (t) => {
+  const connection = { body: { json: { tenant: 'acme' } }, slots: { json: ['/key'] } }
+  const body = '{"key":"<<$Auth.API_Key>>"}'
+  for (const method of ['GET', 'HEAD'])
+    t.equal(madeText(connection, 'application/json', body, { method }), '{"key":"sk_live_1"}', method)
+  t.equal(
+    madeText(connection, 'application/json', body, { method: 'POST' }),
+    '{"key":"sk_live_1","tenant":"acme"}',
+  )
+})

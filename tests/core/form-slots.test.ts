@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { boundaryOf } from '../../core/multipart.ts'
 import { FRESH, made, madeText } from './bodies.ts'
-import { verdict } from './kit.ts'
+import { refusal, verdict } from './kit.ts'
 
 const P = '<<$Auth.API_Key>>'
 const FORM = 'application/x-www-form-urlencoded'
@@ -271,4 +271,19 @@ t.test('whatever the fields and the value hold, busboy finds the same ones', asy
     ),
     { numRuns: 300 },
   )
+})
+
+t.test('what is wrong with multipart is said', async (t) => {
+  const at = 'Content-Disposition: form-data; name="token"'
+  for (const [body, why] of [
+    ['--b\r\n--b--', 'a boundary stands within a part'],
+    ['--b\r\nx--b--', 'a boundary stands within a part'],
+    [`--b\r\n${at}\r\n\r\n${P}\r\n--bx`, 'a boundary does not stand alone'],
+    [`--b\r\n${at}\r\n\r\n${P}\r\n`, 'its last boundary is missing'],
+    [`--b\r\n${at}\r\n\r\n${P}\r\n--b--x`, 'something stands behind its last boundary'],
+    [`--b\r\n${at}\r\n--b--`, 'a part has no end to its headers'],
+    [`--b\r\n${at}\r\n${at}\r\n\r\n${P}\r\n--b--`, 'a part has two dispositions'],
+    [`--b\r\nno header\r\n\r\n${P}\r\n--b--`, 'a header of a part cannot be read'],
+  ] as const)
+    t.match(refusal(() => made({ slots }, typeOf('b'), body)).message, why, body)
 })

@@ -199,6 +199,57 @@ t.test('other writers of JSON and URLs are known too', async (t) => {
     )
 })
 
+t.test('base64 is found however its plus and slash are written', async (t) => {
+  // In base64: Pj4+Pz8/Pj4+Pz8/.
+  const secret = '>>>???>>>???'
+  const encoded = Buffer.from(secret).toString('base64')
+  const needles = needlesOf(secret)
+  for (const [plus, slash] of [
+    ['+', '/'],
+    ['%2B', '%2F'],
+    ['%2b', '%2f'],
+    ['%2B', '/'],
+    ['%2b', '/'],
+    ['+', '%2F'],
+    ['+', '%2f'],
+    ['+', '\\/'],
+    ['\\u002B', '/'],
+    ['\\u002b', '/'],
+    ['&#43;', '/'],
+    ['&#x2B;', '/'],
+    ['+', '&#x2F;'],
+  ] as const) {
+    const written = encoded.replaceAll('+', plus).replaceAll('/', slash)
+    const { bytes } = masked(needles, [Buffer.from(`x ${written} y`)])
+    t.match(bytes.toString(), /^x \*+ y$/, written)
+  }
+})
+
+t.test('a secret is found with each character escaped, control characters too', async (t) => {
+  const secret = 'tab\there\u0001'
+  const needles = needlesOf(secret)
+  const each = (write: (code: number) => string) =>
+    [...secret].map((one) => write(one.charCodeAt(0))).join('')
+  const hex = (code: number, length: number) => code.toString(16).padStart(length, '0')
+  for (const written of [
+    each((code) => `\\u${hex(code, 4)}`),
+    each((code) => `\\u${hex(code, 4).toUpperCase()}`),
+    each((code) => `\\x${hex(code, 2)}`),
+    each((code) => `\\x${hex(code, 2).toUpperCase()}`),
+    each((code) => `&#${code};`),
+    each((code) => `&#x${hex(code, 1)};`),
+    each((code) => `&#x${hex(code, 1).toUpperCase()};`),
+  ])
+    t.match(masked(needles, [Buffer.from(`x ${written} y`)]).bytes.toString(), /^x \*+ y$/, written)
+})
+
+t.test('a text without a secret is let go at the first look', async (t) => {
+  const needles = needlesOf('sk_live_7f3a9c51e0b24d86')
+  t.equal(needles.mayHold('nothing of the kind stands in here, nor anywhere near'), false)
+  t.equal(needles.mayHold('short'), false)
+  t.equal(needles.mayHold('x sk_live_7f3a9c51e0b24d86 y'), true)
+})
+
 t.test('however a stream is cut, the same bytes come out', async (t) => {
   const secrets = ['abababab', 'babababababa', 'aabbaabbaabb', 'bbbbbbbbb', 'abbaabbaabbaabbaabba']
   const needles = needlesOf(...secrets)

@@ -91,6 +91,7 @@ t.test(
       for (const target of [`/v/${P}`, `/v?key=${P}`]) {
         const error = refusal(() => filled(target, `marked${value}`))
         t.equal(error.code, 'placeholder_not_allowed')
+        t.match(error.message, target.includes('?') ? /cannot stand in a query/ : /cannot stand in a path/)
         t.notMatch(`${error.message} ${error.hint}`, 'marked')
       }
   },

@@ -147,6 +147,7 @@ t.test('what is no formula says why, in the words of who wrote it', async (t) =>
     const { code, message, hint } = refusal(() => parseConfiguredTemplate(`{{${formula}}}`))
     t.equal(code, 'bad_request', formula)
     t.match(message, new RegExp(why), formula)
+    t.ok(message.includes(`\`{{${formula.slice(0, 200)}}}\` is not a variable`), formula)
     t.match(hint, /FORMULAS\.md/)
     t.ok(message.length < 500)
   }

@@ -171,4 +171,52 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: 'if (kept?.material !== material)',
     why: 'As above: what is kept is the refused one or nothing, and either is replaced.',
   },
+  {
+    file: 'core/target.ts',
+    line: 'if (host === undefined || host === text.slice(first.scheme.length + 3)) return',
+    becomes: 'text.slice(first.scheme.length + 4)',
+    why: 'A shortcut: what follows compares the two as authorities.',
+  },
+  {
+    file: 'core/words.ts',
+    line: 'export const SYSTEM: Principal',
+    becomes: "kind: ''",
+    why: 'What Locum does by itself is known by its `via`; nothing asks what kind it is.',
+  },
+  {
+    file: 'core/placeholder.ts',
+    line: 'if (!/[%+]/.test(target)) return false',
+    becomes: 'if (false) return false',
+    why: 'A shortcut: without either, decoding gives the same text, in which nothing was found.',
+  },
+  {
+    file: 'core/multipart.ts',
+    line: 'const lines = end < from ? []',
+    becomes: 'end <= from',
+    why: 'A part that begins with an empty line has its end before it; it is never at it.',
+  },
+  {
+    file: 'core/route.ts',
+    line: 'fixedBases.set(route, base)',
+    becomes: ';',
+    why: 'A base that is not remembered is read again, and is the same.',
+  },
+  {
+    file: 'core/scan.ts',
+    line: 'if (!template) {',
+    becomes: 'if (true) {',
+    why: 'A template that is not remembered is parsed again, and is the same.',
+  },
+  {
+    file: 'broker/broker.ts',
+    line: 'this.#kept.clear()',
+    becomes: ';',
+    why: 'Nobody asks a broker that is closed; what it kept goes with it.',
+  },
+  {
+    file: 'broker/directory.ts',
+    line: 'if (this.#default === undefined) return',
+    becomes: 'if (this.#default === undefined) ;',
+    why: 'A shortcut: no principal is called undefined.',
+  },
 ]
