@@ -11,15 +11,18 @@ const method = (id: string) => methods.get(id) as AuthMethod
 const values = (id: string, fields: JsonObject) => method(id).values({ config: {}, fields, caller })
 
 t.test('lists each method under its own id', async (t) => {
-  t.same([...methods.keys()], ['none', 'basic', 'api-key', 'raw', 'separate-url', 'oauth2', 'jwt'])
+  t.same(
+    [...methods.keys()],
+    ['none', 'basic', 'api-key', 'raw', 'separate-url', 'oauth2', 'jwt', 'aws-keys', 'aws-role'],
+  )
   for (const [id, { id: own, title, configKeys, variables, fields }] of methods) {
     t.equal(own, id)
     t.match(title, /^[A-Z]/)
-    const asks = id === 'separate-url'
-    t.same(configKeys, asks ? ['request', 'expires'] : [])
+    const signs = id.startsWith('aws-')
+    t.same(configKeys, { 'separate-url': ['request', 'expires'] }[id] ?? (signs ? ['region', 'service'] : []))
     t.equal(
       variables === undefined,
-      fields === 'any' && !asks,
+      fields === 'any' && id !== 'separate-url',
       'whatever the credential holds, or what was answered',
     )
   }
