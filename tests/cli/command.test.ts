@@ -54,7 +54,7 @@ t.test('a command line that cannot be read is 2, what failed is 1, what is done 
     'ca rotate --which next',
     'provider lst',
     'connect',
-    'connection test api --as ada',
+    'connection try api --as ada',
     'credential share cred_1 --project x',
     'doctor',
     'backup x',
