@@ -177,7 +177,7 @@ const CASES: readonly (readonly [title: string, text: string, at: string, key: s
     'connections: [{ name: a, destinations: ["https://a.example"], auth: { method: oauth3 } }]\n',
     '1:79',
     'connections[0].auth.method',
-    /there are none, basic, api-key, raw, separate-url, oauth2, jwt$/,
+    /there are none, basic, api-key, raw, separate-url, oauth2, jwt, aws-keys, aws-role$/,
   ],
   [
     'a method without a name',
