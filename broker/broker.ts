@@ -196,7 +196,8 @@ export class StoreBroker implements Broker {
       : undefined
     const config = route.connection.methodConfig
     const open = provider && !method.acquire ? openProvider(this.#sealer, provider) : undefined
-    const values = method.values({ config, fields, provider: open, grant: held?.grant, caller })
+    const { plain } = credential
+    const values = method.values({ config, fields, plain, provider: open, grant: held?.grant, caller })
     const base = destination ? undefined : baseOf(route, { auth: values, caller })
     if (base) judge(connection, credential, scope, base.candidate.destination, base.shown?.origin)
     const material: Material = {

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { LocumError } from '../core/errors.ts'
 import { fieldsOf } from '../core/provider.ts'
+import type { JsonObject } from '../core/secret.ts'
 import { showConnection } from '../operations/connections.ts'
 import {
   type CredentialView,
@@ -12,8 +13,9 @@ import {
   showCredential,
 } from '../operations/credentials.ts'
 import { showProvider } from '../operations/providers.ts'
+import { showType } from '../operations/types.ts'
 import { facts, json, table, timeText } from './output.ts'
-import { askForFields, readFieldsFromInput } from './questions.ts'
+import { askForFields, askForTyped, readFieldsFromInput } from './questions.ts'
 import { type GlobalOptions, type Session, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -122,14 +124,21 @@ read from standard input as one JSON object; they are never an argument:
 
 async function fieldsFor(terminal: Terminal, { site, run }: Session, connection: string) {
   // First, so that nobody types a secret for a connection that is not there.
-  const { method: id, provider: name } = await run(showConnection, { name: connection })
+  const { method: id, provider: name, methodConfig } = await run(showConnection, { name: connection })
   if (!terminal.asking) return readFieldsFromInput(terminal)
+  if (typeof methodConfig.type === 'string') {
+    const { fields } = await run(showType, { name: methodConfig.type })
+    return entered(await askForTyped(fields, terminal.asking))
+  }
   const method = site.methods.get(id)
   if (!method) throw new LocumError('internal', `The connection's method is not known here.`)
   const provider = name === undefined ? undefined : await run(showProvider, { name })
-  const fields = await askForFields(fieldsOf(method, provider), terminal.asking)
-  if (!fields) throw new LocumError('bad_request', 'Nothing was entered, nothing was changed.')
-  return fields
+  return entered(await askForFields(fieldsOf(method, provider), terminal.asking))
+}
+
+function entered(fields: JsonObject | undefined): JsonObject {
+  if (fields) return fields
+  throw new LocumError('bad_request', 'Nothing was entered, nothing was changed.')
 }
 
 function describe(terminal: Terminal, one: CredentialView, now: number): string {

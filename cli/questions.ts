@@ -1,6 +1,7 @@
 import type { FieldSpec } from '../core/auth-method.ts'
+import { type TypeField, typedValue } from '../core/credential-type.ts'
 import { LocumError } from '../core/errors.ts'
-import type { JsonObject } from '../core/secret.ts'
+import type { Json, JsonObject } from '../core/secret.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Not even how many characters were typed. */
@@ -50,6 +51,51 @@ export async function askForFields(
     })),
     streams,
   )
+}
+
+/** Asks for the fields of a credential type, each as its kind. Undefined where the person gave up. */
+export async function askForTyped(
+  fields: readonly TypeField[],
+  streams: NonNullable<Terminal['asking']>,
+): Promise<JsonObject | undefined> {
+  const answers = await ask(fields.map(questionOf), streams)
+  if (!answers) return undefined
+  const typed = fields.flatMap((field) => {
+    const answer = answers[field.name]
+    return answer === undefined ? [] : [[field.name, typedValue(field, answer)] as const]
+  })
+  return Object.fromEntries(typed)
+}
+
+function questionOf({
+  name,
+  title,
+  description,
+  secret,
+  required,
+  choices,
+  usual,
+  example,
+}: TypeField): Asked {
+  const among = choices === undefined ? '' : ` (${choices.map(String).join(', ')})`
+  return {
+    name,
+    title: `${title}${required ? '' : ', if any'}${among}`,
+    secret,
+    usual: secret || usual === undefined ? undefined : shown(usual),
+    example: example === undefined ? undefined : shown(example),
+    intro: description,
+    wrong: (answer) => {
+      if (answer === '') return required && usual === undefined ? 'This is needed.' : undefined
+      return choices && !choices.map(String).includes(answer)
+        ? `One of ${choices.map(String).join(', ')}.`
+        : undefined
+    },
+  }
+}
+
+function shown(value: Json): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 /** One question to a person. */

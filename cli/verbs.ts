@@ -50,6 +50,11 @@ export const VERBS: readonly Verb[] = [
     load: async (terminal) => (await import('./provider.ts')).providerCommand(terminal),
   },
   {
+    name: 'type',
+    summary: 'What credentials are made of, from JSON Schema',
+    load: async (terminal) => (await import('./type.ts')).typeCommand(terminal),
+  },
+  {
     name: 'connect',
     summary: 'Consent at a provider, from a terminal: by a code, or a link to open',
     load: async (terminal) => (await import('./connect.ts')).connectCommand(terminal),

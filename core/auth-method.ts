@@ -194,6 +194,8 @@ export interface MethodInput {
   readonly config: JsonObject
   readonly fields: JsonObject
   readonly provider?: OpenProvider
+  /** Fields that are no secrets, where the credential's type says so. */
+  readonly plain?: readonly string[]
   readonly grant?: Grant
   readonly caller: Caller
 }

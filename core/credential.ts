@@ -22,13 +22,14 @@ export function credentialPlace(
 }
 
 /**
- * Checks entered fields against what the method takes. Returns warnings for people. Throws
+ * Checks entered fields against what the method takes. `plain`: those that are no secrets. Returns warnings for people. Throws
  * bad_request for a missing, unknown or empty field; no value of a field is ever in the error.
  */
 export function checkFields(
   method: AuthMethod,
   fields: JsonObject,
   provider?: Pick<Provider, 'name' | 'config'>,
+  plain: readonly string[] = [],
 ): string[] {
   const names = Object.keys(fields)
   const rules = fieldsOf(method, provider)
@@ -67,7 +68,7 @@ export function checkFields(
   }
   method.checkFields?.(fields)
   return names
-    .filter((name) => rules === 'any' || rules[name]?.secret)
+    .filter((name) => (rules === 'any' ? !plain.includes(name) : rules[name]?.secret))
     .filter(
       (name) =>
         typeof fields[name] === 'string' && Buffer.byteLength(fields[name] as string) < SHORTEST_SECRET,

@@ -1,3 +1,4 @@
+import type { CredentialType } from './credential-type.ts'
 import type {
   Binding,
   Change,
@@ -49,6 +50,12 @@ export interface Store {
   putConnection(as: Principal, connection: Omit<Connection, 'version'>): Promise<Connection>
   /** With its bindings. */
   removeConnection(as: Principal, name: string): Promise<void>
+
+  /** Credential types, by name. */
+  types(as: Principal): Promise<readonly CredentialType[]>
+  /** Adds (version 1) or replaces, where the version is one more than the row's; else a lost race: bad_request. */
+  putType(as: Principal, type: CredentialType): Promise<CredentialType>
+  removeType(as: Principal, name: string): Promise<void>
 
   providers(as: Principal): Promise<readonly Provider[]>
   provider(as: Principal, name: string): Promise<Provider | undefined>

@@ -194,6 +194,8 @@ export interface Credential {
   /** What was approved when the fields were entered (core/approval.ts): canonical destinations, then the rest. */
   readonly audience: readonly string[]
   readonly fieldNames: readonly string[]
+  /** Those that are no secrets, where a type says so. */
+  readonly plain?: readonly string[]
   readonly disabled: boolean
   readonly projects: readonly string[]
   readonly managedBy?: string

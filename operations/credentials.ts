@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { audienceFor, unapproved } from '../core/approval.ts'
 import { checkFields, credentialPlace, newCredentialId } from '../core/credential.ts'
+import { type CredentialType, fieldsOfType } from '../core/credential-type.ts'
 import { audienceCovers, destinationText } from '../core/destination.ts'
 import { LocumError } from '../core/errors.ts'
 import { placeOf, withProvider } from '../core/provider.ts'
@@ -12,6 +13,7 @@ import { openFingerprint } from './fingerprint.ts'
 import { administrators, type Context, defineOperation } from './operation.ts'
 import { findProviderOf } from './providers.ts'
 import { closed, Label, Name, ScopeText } from './schema.ts'
+import { findType } from './types.ts'
 
 /** A credential without anything that is sealed. Times are Unix ms. */
 export interface CredentialView {
@@ -59,7 +61,10 @@ export async function enterCredential(context: Context, entry: Entry): Promise<C
   const method = methods.get(entry.connection.method)
   if (!method) throw new LocumError('internal', `The connection's method is not known here.`)
   const connection = withProvider(entry.connection, method, provider)
-  for (const warning of checkFields(method, entry.fields, provider)) context.warn(warning)
+  const type = await typeOf(context, connection)
+  const fields = type ? await checkTyped(type, entry.fields) : entry.fields
+  const plain = type && plainFields(type)
+  for (const warning of checkFields(method, fields, provider, plain)) context.warn(warning)
   if (connection.redact === 'off')
     context.warn(`\`${connection.name}\` says \`redact: off\`: its answers are not searched for this secret.`)
   const now = clock.now()
@@ -73,10 +78,11 @@ export async function enterCredential(context: Context, entry: Entry): Promise<C
   const credential = await store.putCredential(as, {
     ...place,
     name: entry.name ?? current?.name ?? `${connection.name} for ${scope}`,
-    fieldNames: Object.keys(entry.fields),
+    fieldNames: Object.keys(fields),
+    ...(plain && { plain: plain.filter((name) => name in fields) }),
     fingerprint: fingerprint(place.id, entry.fields),
     sealed: Object.fromEntries(
-      Object.entries(entry.fields).map(([field, value]) => [
+      Object.entries(fields).map(([field, value]) => [
         field,
         sealer.seal(credentialPlace(place, field), Buffer.from(JSON.stringify(value), 'utf8')),
       ]),
@@ -89,6 +95,24 @@ export async function enterCredential(context: Context, entry: Entry): Promise<C
   })
   if (!current) await store.bind(as, { connection: connection.name, scope, credential: credential.id })
   return credential
+}
+
+/** What a connection's credentials are made of, where it says a type. Throws bad_request where that is gone. */
+export async function typeOf(
+  context: Pick<Context, 'as' | 'store'>,
+  { methodConfig: { type } }: Pick<Connection, 'methodConfig'>,
+): Promise<CredentialType | undefined> {
+  return typeof type === 'string' ? findType(context, type) : undefined
+}
+
+/** As the type has them. What checks them is loaded where there is one: most commands never see a type. */
+async function checkTyped({ name, schema }: CredentialType, fields: JsonObject): Promise<JsonObject> {
+  const { fieldsByType } = await import('./type-check.ts')
+  return fieldsByType(name, schema, fields)
+}
+
+function plainFields({ schema }: CredentialType): string[] {
+  return fieldsOfType(schema).flatMap(({ name, secret }) => (secret ? [] : [name]))
 }
 
 async function find({ as, store }: Context, id: string): Promise<Credential> {

@@ -179,6 +179,8 @@ function checkBase(
   const template = attempt(problem, ['base'], () => compileBase(text))
   if (!template) return
   checkVariables(template.paths, method, ['base'], problem)
+  // Where all of it is somebody's own, each request judges where it leads.
+  if (template.literals[0] === '') return
   const base = attempt(problem, ['base'], () => parseBase(template.literals.join(HOLE)))
   if (!base || destinations.some((declared) => covers(declared, base.candidate.destination))) return
   problem(['base'], 'is outside the destinations of this connection')

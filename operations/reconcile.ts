@@ -2,7 +2,9 @@ import { audienceFor } from '../core/approval.ts'
 import type { AuthMethods } from '../core/auth-method.ts'
 import { canonicalJson } from '../core/canonical-json.ts'
 import { checkFields } from '../core/credential.ts'
+import type { CredentialType } from '../core/credential-type.ts'
 import { withProvider } from '../core/provider.ts'
+import type { JsonObject } from '../core/secret.ts'
 import { ownerOf, uselessScope } from '../core/source.ts'
 import type { Store } from '../core/store.ts'
 import type {
@@ -46,6 +48,9 @@ export interface Snapshot {
   readonly principals: readonly PrincipalRecord[]
   readonly keys: readonly ProxyKeyRecord[]
   readonly providers: readonly Provider[]
+  readonly types: readonly CredentialType[]
+  /** Reads fields as a type has them. Throws bad_request. */
+  readonly byType?: (name: string, schema: JsonObject, fields: JsonObject) => JsonObject
   readonly connections: readonly Connection[]
   readonly credentials: readonly Credential[]
   readonly bindings: readonly Binding[]
@@ -57,6 +62,7 @@ export const NOTHING: Snapshot = {
   principals: [],
   keys: [],
   providers: [],
+  types: [],
   connections: [],
   credentials: [],
   bindings: [],
@@ -64,11 +70,14 @@ export const NOTHING: Snapshot = {
 
 export async function takeSnapshot(store: Store, as: Principal): Promise<Snapshot> {
   const principals = await store.principals(as)
+  const types = await store.types(as)
   return {
     site: await store.site(),
     principals,
     keys: (await Promise.all(principals.map(({ id }) => store.keys(as, id)))).flat(),
     providers: await store.providers(as),
+    types,
+    byType: types.length > 0 ? (await import('./type-check.ts')).fieldsByType : undefined,
     connections: await store.connections(as),
     credentials: await store.credentials(as),
     bindings: await store.bindings(as),
@@ -247,6 +256,7 @@ function planConnection(planning: Planning, desired: DesiredConnection): void {
   const found = now.connections.find(({ name }) => name === desired.connection.name)
   if (!isOurs(planning, [...desired.path, 'name'], found)) return
   checkProvider(planning, desired)
+  checkType(planning, desired)
   const connection = { ...desired.connection, managedBy: content.name }
   const keys = changedKeys(found, connection)
   if (keys.length === 0) return
@@ -259,6 +269,16 @@ function planConnection(planning: Planning, desired: DesiredConnection): void {
     },
     run: async ({ as, store }) => void (await store.putConnection(as, connection)),
   })
+}
+
+/** The credential type has to be there. */
+function checkType({ now, problem }: Planning, { path, connection }: DesiredConnection): void {
+  const { type } = connection.methodConfig
+  if (typeof type !== 'string' || now.types.some(({ name }) => name === type)) return
+  problem(
+    [...path, 'auth', 'type'],
+    `there is no credential type ${type}; \`locum type import\` brings one in`,
+  )
 }
 
 /** What a member of a connection is called in the file. */
@@ -282,6 +302,8 @@ function planCredential(planning: Planning, desired: DesiredCredential): void {
   const report: Report = (within, says) => problem([...path, ...within], says)
   // Where both are in the file too, its reader has looked at them.
   if (!here || (provider && !ours)) attempt(report, ['fields'], () => checkFields(method, fields, provider))
+  const type = now.types.find((one) => one.name === connection.methodConfig.type)
+  if (type) attempt(report, ['fields'], () => now.byType?.(type.name, type.schema, fields))
   const useless = uselessScope(connection, scope)
   if (useless !== undefined) problem([...path, 'for'], useless)
   const user = scope.startsWith('user:') ? scope.slice(5) : undefined

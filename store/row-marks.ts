@@ -12,6 +12,7 @@ const IDS: { readonly [T in StampedTable]: (row: Tables[T]) => string } = {
   proxy_keys: ({ hash: id }) => id,
   connections: ({ name }) => name,
   providers: ({ name }) => name,
+  credential_types: ({ name }) => name,
   credentials: ({ id }) => id,
   bindings: ({ connection, scope }) => `${connection} for ${scope}`,
   grants: ({ key }) => key,

@@ -13,6 +13,7 @@ import { Session } from './session.ts'
 import { siteRows } from './site.ts'
 import type { Stamps } from './stamps.ts'
 import type { Database } from './tables.ts'
+import { typeRows } from './types.ts'
 import { useRows } from './uses.ts'
 
 export interface StoreParts {
@@ -39,6 +40,7 @@ export function makeStore({ connections, stamps, clock, journal, owner }: StoreP
     ...principalRows(session),
     ...connectionRows(session),
     ...providerRows(session),
+    ...typeRows(session),
     ...credentialRows(session),
     ...grantRows(session),
     ...leaseRows(session, owner, closing.signal),

@@ -10,6 +10,7 @@ export interface Tables {
   proxy_keys: ProxyKeyRow
   connections: ConnectionRow
   providers: ProviderRow
+  credential_types: TypeRow
   credentials: CredentialRow
   bindings: BindingRow
   grants: GrantRow
@@ -88,12 +89,22 @@ export interface ProviderRow {
   stamp: string
 }
 
+export interface TypeRow {
+  name: string
+  /** A JSON Schema. */
+  schema: string
+  version: number
+  stamp: string
+}
+
 export interface CredentialRow {
   id: string
   name: string
   owner: string
   audience: string
   field_names: string
+  /** Fields that are no secrets; null: what the method says. */
+  plain: string | null
   disabled: number
   projects: string
   managed_by: string | null

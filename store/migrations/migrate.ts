@@ -8,6 +8,7 @@ import { actFor } from './0003-act-for.ts'
 import { limits } from './0004-limits.ts'
 import { providers } from './0005-providers.ts'
 import { federated } from './0006-federated.ts'
+import { types } from './0007-types.ts'
 
 /** In order; names are never changed once released. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -17,6 +18,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004-limits': limits,
   '0005-providers': providers,
   '0006-federated': federated,
+  '0007-types': types,
 }
 
 /**

@@ -283,6 +283,24 @@ t.test('on a terminal its fields are asked for, and secrets are not echoed', asy
   const raw = ask([`${JSON.stringify({ token: SECRET })}\r`])
   t.match(await run('credential set lab --for shared', { asking: raw.asking }), { code: 0 })
   t.notMatch(raw.shown(), SECRET)
+  const typed = `${file}.type.json`
+  const properties = {
+    host: { type: 'string', title: 'Host', default: 'crm.example' },
+    port: { type: 'integer' },
+    mode: { enum: ['fast', 'slow'] },
+    apiKey: { type: 'string' },
+  }
+  writeFileSync(typed, JSON.stringify({ type: 'object', properties, required: ['apiKey'] }))
+  t.equal((await run(`type import ${typed} --name lab`)).code, 0)
+  const withType = readFileSync(file, 'utf8').replace('method: raw', 'method: raw, type: lab')
+  writeFileSync(file, withType)
+  t.match(await run(['apply', '-f', file]), { code: 0 })
+  const asked = ask(['\r', '8443\r', 'fast\r', `${SECRET}\r`])
+  t.match(await run('credential set lab --for shared', { asking: asked.asking }), { code: 0 })
+  t.match(asked.shown(), /Host/)
+  t.match(asked.shown(), /mode, if any \(fast, slow\)/)
+  t.match(asked.shown(), /apiKey \(not shown\)/)
+  t.notMatch(asked.shown(), SECRET)
   const given = ask(['\u0003'])
   t.match(await run('credential set lab --for shared', { asking: given.asking }), {
     code: 1,
@@ -291,7 +309,7 @@ t.test('on a terminal its fields are asked for, and secrets are not echoed', asy
   const all = await json('credential ls')
   t.match(all.map(({ fields }: { fields: string[] }) => fields.join()).sort(), [
     'apiKey',
-    'token',
+    'host,port,mode,apiKey',
     'username,password',
   ])
 })

@@ -211,6 +211,20 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
       await store.removeConnection(SYSTEM, 'crm')
     })
 
+    t.test('a credential type is replaced by its next version only, and can be removed', async (t) => {
+      const { store } = await fresh(t)
+      const type = { name: 'crm', schema: { type: 'object', properties: { a: {} } }, version: 1 }
+      t.same(await store.putType(SYSTEM, type), type)
+      await t.rejects(store.putType(SYSTEM, type), { code: 'bad_request' })
+      const next = { ...type, schema: { type: 'object', properties: { b: {} } }, version: 2 }
+      t.same(await store.putType(SYSTEM, next), next)
+      await store.putType(SYSTEM, { ...type, name: 'aaa' })
+      t.same(await store.types(SYSTEM), [{ ...type, name: 'aaa' }, next])
+      await store.removeType(SYSTEM, 'crm')
+      await store.removeType(SYSTEM, 'crm')
+      t.same(await store.types(SYSTEM), [{ ...type, name: 'aaa' }])
+    })
+
     t.test('a credential is replaced by its next version only', async (t) => {
       const { store, sealer } = await fresh(t)
       const first = credential(sealer, 'c1', { projects: ['north'], managedBy: 'team', fingerprint: 'f' })
