@@ -219,4 +219,16 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: 'if (this.#default === undefined) ;',
     why: 'A shortcut: no principal is called undefined.',
   },
+  {
+    file: 'proxy/wire/h1/client.ts',
+    line: 'if (reader.endsByClose) this.#persistent = false',
+    becomes: 'if (false)',
+    why: 'A body that ends with the connection leaves one whose end is seen in the next line as well.',
+  },
+  {
+    file: 'proxy/wire/h1/head-reader.ts',
+    line: "const reason = eol > 13 ? text.slice(13, eol) : ''",
+    becomes: 'true ?',
+    why: 'What would be sliced from behind its end is empty.',
+  },
 ]

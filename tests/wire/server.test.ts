@@ -258,6 +258,16 @@ t.test('closes where a large unwanted body would be, so that the answer arrives'
   t.match(await client.whole(), /Connection: close\r\n\r\nok$/)
 })
 
+t.test('lets go of a client whose unwanted body goes on and on behind its answer', async (t) => {
+  const server = await serve(t, ok, { drainBytes: 1000, drainMs: 60_000, lingerMs: 20 })
+  const client = await server.client()
+  client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n')
+  await client.until('ok')
+  client.send(Buffer.alloc(5000))
+  t.match(await client.whole(), /ok$/)
+  await eventually(() => server.closed === 1, 'closed')
+})
+
 t.test('does not wait for an unwanted body that does not come', async (t) => {
   const server = await serve(t, ok, { drainMs: 30, lingerMs: 20 })
   const client = await server.client()
