@@ -29,6 +29,11 @@ t.test('gives each host one spelling', async (t) => {
     ['[::ffff:127.0.0.1]', '[::ffff:7f00:1]'],
   ]
   for (const [text, host] of spellings) t.equal(canonicalHost(text), host, text)
+  const longest = `${'a.'.repeat(126)}b`
+  t.equal(longest.length, 253)
+  t.equal(canonicalHost(longest), longest, 'RFC 1035 §2.3.4')
+  t.equal(canonicalHost(`${longest}.`), longest)
+  t.equal(canonicalHost(`${longest}b`), undefined)
 })
 
 t.test('refuses a host that is none, and a number in disguise', async (t) => {

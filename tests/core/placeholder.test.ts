@@ -329,3 +329,27 @@ t.test('every text without an opening stays as it is', async (t) => {
     { numRuns: 200 },
   )
 })
+
+t.test('an encoded value is searched for where the value is, and not where it is no secret', async (t) => {
+  const put = (value: string) => encodeURIComponent(value)
+  const values = { Name: 'ada lovelace', Key: 'a secret key' }
+  const secretsIn = (text: string) => {
+    const secrets: string[] = []
+    const sources = { auth: { values, plain: ['Name'] }, caller }
+    fill(parseClientTemplate(text), sources, (value) => secrets.push(value), put)
+    return secrets
+  }
+  t.same(secretsIn('<<$Auth.Key>>'), ['a secret key', 'a%20secret%20key'])
+  t.same(secretsIn('<<$Auth.Name>>'), [])
+})
+
+t.test('what has no value says what there is', async (t) => {
+  const hint = (text: string, values = {}) =>
+    refusal(() =>
+      fill(parseClientTemplate(text), { auth: { values, plain: [] }, caller: makeCaller() }, () => {}),
+    ).hint
+  t.match(hint('<<$Api.Key>>'), 'There is $Api.Session_Id.')
+  t.match(hint('<<$User.Email>>'), /\$User\.Email/)
+  t.match(hint('<<$Auth.X>>'), "This connection's method has no $Auth variables.")
+  t.match(hint('<<$Auth.X>>', { A: 'a', B: 'b' }), 'Here there are: $Auth.A, $Auth.B.')
+})

@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { fill, mayHoldPlaceholder, parseClientTemplate } from '../../core/placeholder.ts'
+import {
+  fill,
+  mayHoldPlaceholder,
+  parseClientTemplate,
+  targetMayHoldPlaceholder,
+} from '../../core/placeholder.ts'
 import { compileStandIns } from '../../core/stand-ins.ts'
 import { makeCaller, refusal, verdict } from './kit.ts'
 
@@ -77,4 +82,14 @@ t.test('what cannot be a stand-in is refused', async (t) => {
     const error = refusal(() => compileStandIns({ sk_test_standin1: '$Auth.A', [other]: '$Auth.B' }))
     t.equal(error.code, 'bad_request', other)
   }
+})
+
+t.test('a stand-in that is percent-encoded in a target is seen', async (t) => {
+  for (const target of [
+    '/x?k=sk_test%5fstandin.123',
+    '/sk%5Ftest_standin%2E123',
+    '/x?k=AKIAEXAMPLE%2B%2F%3D1',
+  ])
+    t.equal(targetMayHoldPlaceholder(target, standIns), true, target)
+  t.equal(targetMayHoldPlaceholder('/x?k=sk%5Ftest_another', standIns), false)
 })

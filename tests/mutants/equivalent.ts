@@ -231,4 +231,28 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: 'true ?',
     why: 'What would be sliced from behind its end is empty.',
   },
+  {
+    file: 'core/redact.ts',
+    line: 'const blocks = sorted.length * this.#far',
+    becomes: 'sorted.length / this.#far',
+    why: 'The size of the table says how often is looked in vain, not what is found.',
+  },
+  {
+    file: 'core/addresses.ts',
+    line: "ipv6.map((group) => group.toString(16).padStart(4, '0')).join(':')",
+    becomes: 'padStart(5',
+    why: 'For comparing alone: both sides are written in the same way.',
+  },
+  {
+    file: 'core/listener-tls.ts',
+    line: "faults.push({ file: 'key', says: 'is not the key of the first certificate' })",
+    becomes: 'faults.unshift(',
+    why: 'There is a certificate, so that nothing is in the list yet.',
+  },
+  {
+    file: 'core/tunnel.ts',
+    line: 'throw noConnection(where, x.named)',
+    becomes: ';',
+    why: 'Where nothing is reached, nothing is meant, and the next line throws the same.',
+  },
 ]
