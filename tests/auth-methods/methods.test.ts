@@ -10,6 +10,14 @@ const caller = makeCaller()
 const method = (id: string) => methods.get(id) as AuthMethod
 const values = (id: string, fields: JsonObject) => method(id).values({ config: {}, fields, caller })
 
+/** What `auth` takes beside the method. */
+const KEYS: Readonly<Record<string, readonly string[]>> = {
+  raw: ['type'],
+  'separate-url': ['request', 'expires'],
+  'aws-keys': ['region', 'service'],
+  'aws-role': ['region', 'service'],
+}
+
 t.test('lists each method under its own id', async (t) => {
   t.same(
     [...methods.keys()],
@@ -18,8 +26,7 @@ t.test('lists each method under its own id', async (t) => {
   for (const [id, { id: own, title, configKeys, variables, fields }] of methods) {
     t.equal(own, id)
     t.match(title, /^[A-Z]/)
-    const signs = id.startsWith('aws-')
-    t.same(configKeys, { 'separate-url': ['request', 'expires'] }[id] ?? (signs ? ['region', 'service'] : []))
+    t.same(configKeys, KEYS[id] ?? [], id)
     t.equal(
       variables === undefined,
       fields === 'any' && id !== 'separate-url',
