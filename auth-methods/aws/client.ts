@@ -1,17 +1,22 @@
-import { LocumError } from '../../core/errors.ts'
 import type { RequestHead } from '../../core/heads.ts'
+import { ALGORITHM_V4A } from './asymmetric.ts'
 import type { Scope } from './signature.ts'
 
 /** What a client signed with keys of its own: dummies, since Locum signs with the real ones. */
 export interface ClientSignature {
-  readonly scope: Scope
+  readonly scope: Partial<Scope>
+  /** Of one that is good in several regions (SigV4a): which. */
+  readonly regions?: string
   /** Lower-case names. */
   readonly headers: readonly string[]
 }
 
+const SCOPE_V4A = /^[^/]{0,128}\/\d{8}\/([a-z0-9-]{1,64})\/aws4_request$/
+const REGIONS = /^[a-z0-9*,-]{1,256}$/
 const SCOPE = /^[^/]{0,128}\/\d{8}\/([a-z0-9-]{1,64})\/([a-z0-9-]{1,64})\/aws4_request$/
 /** Parameters of a presigned query. */
-const PARAMETERS = /^x-amz-(?:algorithm|credential|date|expires|security-token|signature|signedheaders)$/i
+const PARAMETERS =
+  /^x-amz-(?:algorithm|credential|date|expires|region-set|security-token|signature|signedheaders)$/i
 /** Header fields of a signature. */
 export const SIGNATURE_FIELDS: readonly string[] = [
   'authorization',
@@ -28,6 +33,7 @@ export function clientSignature(head: Pick<RequestHead, 'target' | 'fields'>): C
       algorithm: authorization.slice(0, authorization.indexOf(' ')),
       credential: /[ ,]Credential=([^,\s]*)/.exec(authorization)?.[1],
       headers: /[ ,]SignedHeaders=([^,\s]*)/.exec(authorization)?.[1],
+      regions: head.fields.get('x-amz-region-set'),
     })
   }
   if (!/[?&]x-amz-algorithm=/i.test(head.target)) return undefined
@@ -37,6 +43,7 @@ export function clientSignature(head: Pick<RequestHead, 'target' | 'fields'>): C
     algorithm: named('x-amz-algorithm') ?? '',
     credential: named('x-amz-credential'),
     headers: named('x-amz-signedheaders'),
+    regions: named('x-amz-region-set'),
   })
 }
 
@@ -44,22 +51,18 @@ function readSignature(x: {
   algorithm: string
   credential: string | undefined
   headers: string | undefined
+  regions: string | undefined
 }): ClientSignature | undefined {
-  if (x.algorithm === 'AWS4-ECDSA-P256-SHA256') {
-    throw new LocumError(
-      'bad_request',
-      'The client signed for several regions (SigV4a), which Locum does not.',
-      {
-        hint: 'Call one region: a bucket by its own name, not by a multi-region access point.',
-      },
-    )
+  const headers = (x.headers ?? '').toLowerCase().split(';')
+  if (x.algorithm === ALGORITHM_V4A) {
+    const [, service] = SCOPE_V4A.exec(x.credential ?? '') ?? []
+    const { regions = '*' } = x
+    return service !== undefined && REGIONS.test(regions)
+      ? { scope: { service }, regions, headers }
+      : undefined
   }
   const scope = SCOPE.exec(x.credential ?? '')
-  if (!scope) return undefined
-  return {
-    scope: { region: scope[1] as string, service: scope[2] as string },
-    headers: (x.headers ?? '').toLowerCase().split(';'),
-  }
+  return scope ? { scope: { region: scope[1], service: scope[2] }, headers } : undefined
 }
 
 /** A target without the parameters of a presigned query. */

@@ -19,6 +19,7 @@ const SIGNED_AS: Readonly<Record<string, string>> = {
   'lambda-url': 'lambda',
   queue: 'sqs',
   's3-accelerate': 's3',
+  's3-global': 's3',
   's3-accesspoint': 's3',
   's3-control': 's3',
 }
@@ -72,7 +73,7 @@ export function isS3(service: string): boolean {
  */
 export function scopeFor(
   config: { readonly region?: string; readonly service?: string },
-  client: Scope | undefined,
+  client: Partial<Scope> | undefined,
   host: string,
 ): Scope {
   const found = findScope(config, client, host)
@@ -84,9 +85,14 @@ export function scopeFor(
   })
 }
 
+/** A multi-region access point: a bucket in several regions, for which one region’s signature is no good. */
+export function isMultiRegion(host: string): boolean {
+  return /\.accesspoint\.s3-global\.amazonaws\.com(?::\d+)?$/i.test(host)
+}
+
 export function findScope(
   config: { readonly region?: string; readonly service?: string },
-  client: Scope | undefined,
+  client: Partial<Scope> | undefined,
   host: string,
 ): Partial<Scope> {
   const told = { ...client, ...config }

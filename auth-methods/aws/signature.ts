@@ -32,6 +32,7 @@ export function stampOf(ms: number): string {
 
 /** Signs in one scope and at one moment. */
 export class Signer {
+  readonly algorithm = ALGORITHM
   readonly scope: string
   readonly stamp: string
   readonly #key: Buffer

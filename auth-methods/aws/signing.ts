@@ -4,11 +4,12 @@ import type { RequestHead } from '../../core/heads.ts'
 import type { JsonObject } from '../../core/secret.ts'
 import type { AuthValues } from '../../core/words.ts'
 import { wrong } from '../reading.ts'
+import { AsymmetricSigner } from './asymmetric.ts'
 import { canonicalRequest, canonicalValue, EMPTY_HASH, sha256, signedNames } from './canonical.ts'
 import { Resigning } from './chunks.ts'
 import { type ClientSignature, clientSignature, SIGNATURE_FIELDS, withoutSignature } from './client.ts'
-import { findScope, isS3, scopeFor } from './scope.ts'
-import { ALGORITHM, type AwsKeys, Signer, stampOf } from './signature.ts'
+import { findScope, isMultiRegion, isS3, scopeFor } from './scope.ts'
+import { type AwsKeys, Signer, stampOf } from './signature.ts'
 
 /** Bytes of a body that is read whole, since its hash is signed and the client did not say it. */
 const LARGEST_HASHED = 16 * 1024 * 1024
@@ -79,11 +80,17 @@ function sign(
 ): Signed {
   const keys = values.reveal().signing as unknown as AwsKeys
   const client = clientSignature(head)
-  const scope = scopeFor(config, client?.scope, head.host ?? '')
+  const host = head.host ?? ''
+  const regions = client?.regions ?? (isMultiRegion(host) ? '*' : undefined)
+  const asked = regions === undefined ? client?.scope : { region: 'all', ...client?.scope }
+  const scope = scopeFor(config, asked, host)
   const once = isS3(scope.service)
-  const signer = new Signer(keys, scope, stampOf(now))
+  const stamp = stampOf(now)
+  const signer =
+    regions === undefined ? new Signer(keys, scope, stamp) : new AsymmetricSigner(keys, scope.service, stamp)
   const hash = payloadHash(head, body, once && secure)
-  const set: [string, string][] = [['X-Amz-Date', signer.stamp]]
+  const set: [string, string][] = [['X-Amz-Date', stamp]]
+  if (regions !== undefined) set.push(['X-Amz-Region-Set', regions])
   if (keys.sessionToken !== undefined) set.push(['X-Amz-Security-Token', keys.sessionToken])
   if (once || head.fields.get(HASH_FIELD) !== undefined) set.push(['X-Amz-Content-Sha256', hash])
   const headers = headersToSign(head, set, client)
@@ -91,14 +98,26 @@ function sign(
   const [path = '', query = ''] = target.split(/\?(.*)/s)
   const canonical = canonicalRequest({ method: head.method, path, query, headers, hash }, { once })
   const signature = signer.signRequest(canonical)
-  const authorization = `${ALGORITHM} Credential=${keys.accessKeyId}/${signer.scope}, SignedHeaders=${signedNames(headers)}, Signature=${signature}`
+  const authorization = `${signer.algorithm} Credential=${keys.accessKeyId}/${signer.scope}, SignedHeaders=${signedNames(headers)}, Signature=${signature}`
   const trailers = hash === STREAMED_WITH_TRAILERS
+  const chunks = trailers || hash === STREAMED
+  if (chunks && !(signer instanceof Signer)) throw mixed()
   return {
     remove: SIGNATURE_FIELDS,
     set: [...set, ['Authorization', authorization]],
     target,
-    body: trailers || hash === STREAMED ? new Resigning(signer, signature, { trailers }) : undefined,
+    body: chunks ? new Resigning(signer as Signer, signature, { trailers }) : undefined,
   }
+}
+
+function mixed(): LocumError {
+  return new LocumError(
+    'bad_request',
+    'Chunks are signed for one region, and the request is for several (SigV4a).',
+    {
+      hint: 'Have the client send UNSIGNED-PAYLOAD, or chunks that are not signed.',
+    },
+  )
 }
 
 /** What stands for the payload in the signature. Throws bad_request for a hash that is none. */
