@@ -425,3 +425,22 @@ t.test('what fails again and again is asked for more and more rarely', async (t)
   b.clock.time += 2_000
   t.equal(await outcome(b.open()), 'fine')
 })
+
+t.test('behind a success, failures count anew', async (t) => {
+  const b = await openWithTokens(t)
+  b.endpoint.lifetime = 60
+  b.endpoint.status = 500
+  t.equal(await outcome(b.open()), 'refresh_failed')
+  b.clock.time += 250
+  t.equal(await outcome(b.open()), 'refresh_failed')
+  b.clock.time += 500
+  b.endpoint.status = 200
+  t.equal(await outcome(b.open()), 'fine')
+  b.clock.time += 61_000
+  b.endpoint.status = 500
+  t.equal(await outcome(b.open()), 'refresh_failed')
+  const { length } = b.endpoint.asked
+  b.clock.time += 250
+  t.equal(await outcome(b.open()), 'refresh_failed')
+  t.equal(b.endpoint.asked.length, length + 1, 'a quarter of a second later, as at first')
+})

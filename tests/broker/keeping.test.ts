@@ -1,12 +1,15 @@
 import t, { type Test } from 'tap'
+import { methods } from '../../auth-methods/index.ts'
 import { Backoff } from '../../broker/backoff.ts'
 import { StoreBroker } from '../../broker/broker.ts'
 import { ConnectionBudgets } from '../../broker/budgets.ts'
 import { GrantSeal } from '../../broker/grant-seal.ts'
-import { type Grants, RETRY } from '../../broker/grants.ts'
+import { type Grants, RETRY, Grants as RealGrants } from '../../broker/grants.ts'
+import { Proofs } from '../../broker/proofs.ts'
+import type { AuthMethod } from '../../core/auth-method.ts'
 import { LocumError } from '../../core/errors.ts'
 import type { Budgets } from '../../core/limits.ts'
-import type { Change, Connection } from '../../core/words.ts'
+import { type Change, type Connection, SYSTEM } from '../../core/words.ts'
 import { makeCaller, refusal } from '../core/kit.ts'
 import { makeFolder, openSite } from '../store/site.ts'
 import { openBroker, outcome } from './kit.ts'
@@ -213,4 +216,153 @@ t.test('who has spent a budget is told when the next period begins', async (t) =
   t.equal(await spent(), 1)
   now += 1
   t.equal(await spent(), undefined, 'the next day')
+})
+
+t.test('a late answer never stands in for a newer one that is open', async (t) => {
+  const answers: ((version: number) => void)[] = []
+  const held = () =>
+    new Promise((resolve) => {
+      answers.push((version) =>
+        resolve({ grant: { values: { token: `token ${version}` } }, version, renewAt: undefined }),
+      )
+    })
+  const b = await openBroker(t)
+  await b.connect({ method: 'token', methodConfig: { url: 'http://localhost/' } })
+  await b.enter({ fields: { clientId: 'c', clientSecret: 'the secret of the client' } })
+  const { store, sealer, clock, directory } = b
+  const grants = { hold: held, renewAhead: held } as unknown as Grants
+  const broker = new StoreBroker({ store, sealer, clock, directory, grants })
+  t.teardown(() => broker.close())
+  const reached = async (count: number) => {
+    while (answers.length < count) await new Promise((resolve) => setImmediate(resolve))
+  }
+  const request = b.request()
+  const first = broker.open(request)
+  await reached(1)
+  answers[0]?.(1)
+  const material = await first
+  const [early, late] = [
+    broker.renew(request, material),
+    broker.renew(request, { ...material, generation: 0 }),
+  ]
+  await reached(3)
+  answers[1]?.(3)
+  t.equal((await early).generation, 3)
+  answers[2]?.(2)
+  await late
+  t.equal((await broker.open(request)).generation, 3)
+})
+
+t.test('who may do something about it themselves is told where, and nobody else', async (t) => {
+  const b = await openBroker(t, { known: new Map([...methods, ['consented', CONSENTED]]) })
+  const provider = {
+    name: 'idp',
+    method: 'consented',
+    config: {},
+    calls: [],
+    fieldNames: [],
+    sealed: {},
+    version: 1,
+  }
+  await b.store.putProvider(SYSTEM, provider)
+  await b.connect({ method: 'consented', provider: 'idp', source: 'per-user', fallback: [] })
+  await b.connect({ name: 'team', method: 'consented', provider: 'idp', source: 'per-profile' })
+  const { store, sealer, clock, directory } = b
+  const grants = {} as Grants
+  const connectUrl = (name: string) => `https://locum.example/connect/${name}`
+  const broker = new StoreBroker({ store, sealer, clock, directory, grants, connectUrl })
+  t.teardown(() => broker.close())
+  const why = async (more: Parameters<typeof b.request>[0]) => {
+    try {
+      await broker.open(b.request(more))
+      return undefined
+    } catch (thrown) {
+      return thrown as LocumError
+    }
+  }
+  t.match(await why({}), {
+    code: 'credential_missing',
+    authorizeUrl: 'https://locum.example/connect/idp',
+    hint: 'Consent at idp: locum connect idp --as ada',
+  })
+  const service = await why({ who: { kind: 'service' } })
+  t.equal(service?.authorizeUrl, undefined, 'a service opens no page')
+  const team = await why({ name: 'team', who: { profile: 'sales' } })
+  t.equal(team?.authorizeUrl, undefined)
+  t.equal(team?.hint, 'Consent at idp: locum connect idp --for profile:sales')
+})
+
+/** A method whose credentials are by consent. */
+const CONSENTED: AuthMethod = {
+  id: 'consented',
+  title: 'Consented',
+  fields: {},
+  configKeys: [],
+  provider: {
+    required: true,
+    configKeys: [],
+    configSchema: {},
+    fields: {},
+    checkConfig() {},
+    endpoints: () => [],
+    byConsent: () => true,
+  },
+  acquire: async () => ({ values: {} }),
+  values: () => ({ values: {}, plain: [] }),
+}
+
+t.test('a grant that is dead is nobody’s consent any more', async (t) => {
+  let key = ''
+  const b = await openBroker(t, {
+    wrap: (store) => ({
+      ...store,
+      grant(as, asked) {
+        key = asked
+        return store.grant(as, asked)
+      },
+    }),
+  })
+  const { store, sealer, clock, callOut, signingKeys } = b
+  const grants = new RealGrants({ store, sealer, clock, callOut, signingKeys })
+  const provider = {
+    name: 'idp',
+    method: 'oauth2',
+    config: {},
+    calls: [],
+    fieldNames: [],
+    sealed: {},
+    version: 1,
+  }
+  await b.connect()
+  const holder = await b.enter({})
+  t.equal(await grants.consented({ holder, provider }), undefined)
+  await grants.keepConsent({ holder, provider }, { values: { token: 'x' } }, async () => {})
+  t.match(await grants.consented({ holder, provider }), { values: { token: 'x' } })
+  const dead = { values: {}, dead: { detail: 'withdrawn', hint: '' } }
+  const next = new GrantSeal(sealer, clock).whole(key, 2, holder, dead)
+  await store.lease(SYSTEM, `grant:${key}`, 1_000, (fence) => store.replaceGrant(SYSTEM, key, 1, fence, next))
+  t.equal(await grants.consented({ holder, provider }), undefined)
+})
+
+t.test('what is not there is said before anything is tried', async (t) => {
+  const b = await openBroker(t)
+  const { store, sealer, clock, callOut, signingKeys } = b
+  const grants = new RealGrants({ store, sealer, clock, callOut, signingKeys })
+  const proofs = new Proofs({ store, sealer, clock, methods, grants })
+  const none = { sites: [], principal: undefined }
+  await t.rejects(proofs.trust('idp', none), { code: 'bad_request', message: /no provider `idp`/ })
+  await t.rejects(proofs.connection('crm', 'ada'), { code: 'bad_request', message: /no connection `crm`/ })
+  await b.connect()
+  await t.rejects(proofs.connection('crm', 'ada'), { code: 'bad_request', message: /no principal `ada`/ })
+  const provider = {
+    name: 'idp',
+    method: 'oauth2',
+    config: {},
+    calls: [],
+    fieldNames: [],
+    sealed: {},
+    version: 1,
+  }
+  await store.putProvider(SYSTEM, provider)
+  await t.rejects(proofs.trust('idp', none), { code: 'bad_request', message: /trusts nobody/ })
 })

@@ -255,4 +255,22 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: ';',
     why: 'Where nothing is reached, nothing is meant, and the next line throws the same.',
   },
+  {
+    file: 'broker/notices.ts',
+    line: 'if (wait > 0) await this.#pause(wait)',
+    becomes: 'wait >= 0',
+    why: 'A pause of nothing is none.',
+  },
+  {
+    file: 'broker/budgets.ts',
+    line: 'if (this.#shares.size >= KEPT) this.#sweep()',
+    becomes: 'if (true) this.#sweep()',
+    why: 'What is swept is of periods that are over; how often is no promise.',
+  },
+  {
+    file: 'broker/broker.ts',
+    line: 'changedAt: 0,',
+    becomes: 'changedAt: 1,',
+    why: 'Of what stands where there is no credential nobody asks when it was changed.',
+  },
 ]
