@@ -111,6 +111,13 @@ t.test('reads a head however it is cut, and survives one empty line before it', 
   await new Promise((resolve) => setImmediate(resolve))
   t.match(await client.send(GET).until('ok'), /200/)
   client.take()
+  t.match(await client.send(`\r\n${GET}`).until('ok'), /200/)
+  client.take()
+  t.same(
+    server.exchanges.map(({ head }) => head.method),
+    ['GET', 'GET', 'GET'],
+    'and takes nothing of the head with it',
+  )
   t.match(await client.send(`\r\n\r\n${GET}`).whole(), /400/)
 })
 
