@@ -9,12 +9,14 @@ import type {
 } from '../core/auth-method.ts'
 import { LocumError } from '../core/errors.ts'
 import { NOBODY } from '../core/words.ts'
-import { ROLE_SCHEMA, type Role, readRole, sessionName, tagsFor } from './aws/role.ts'
+import { isDenied } from './aws/refusals.ts'
+import { ROLE_SCHEMA, type Role, readRole, sessionName, tagsFor, variablesIn } from './aws/role.ts'
 import type { AwsKeys } from './aws/signature.ts'
 import { awsSigning, checkSigning, SIGNING_SCHEMA, signingValues } from './aws/signing.ts'
 import { openSts, type Sts } from './aws/sts.ts'
 import { trustFor } from './aws/trust.ts'
 import { KEY_FIELDS, keysOf } from './aws-keys.ts'
+import { drawnFrom } from './drawn.ts'
 import { wrong } from './reading.ts'
 
 const rules: ProviderRules = {
@@ -36,12 +38,10 @@ const rules: ProviderRules = {
   },
   endpoints: (config) => [new URL(readRole(config).endpoint).href],
   // Each user has sessions of their own, which bear their name.
-  ofCaller: (_config, { principal: { id, email = null, profile = null, claims = null } }) => ({
-    id,
-    email,
-    profile,
-    claims,
-  }),
+  ofCaller(config, caller) {
+    const drawn = drawnFrom(variablesIn(readRole(config)), caller)
+    return drawn ? [caller.principal.id, drawn] : [caller.principal.id]
+  },
   async trust({ provider, sites, principal }, io) {
     const role = readRole(provider.config)
     const sts = principal === undefined ? await stsFor(role, provider, io) : undefined
@@ -131,7 +131,7 @@ async function isRefused(work: () => Promise<unknown>): Promise<boolean> {
     await work()
     return false
   } catch (thrown) {
-    if (thrown instanceof LocumError && / said AccessDenied\.$/.test(thrown.detail)) return true
+    if (isDenied(thrown)) return true
     throw thrown
   }
 }

@@ -1,6 +1,7 @@
 import type { AuthMethod, ProviderRules } from '../core/auth-method.ts'
 import type { Json, JsonObject } from '../core/secret.ts'
-import { ASSERTION_SCHEMA, callerIn, readAssertion, signAssertion } from './jwt/assertion.ts'
+import { drawnFrom } from './drawn.ts'
+import { ASSERTION_SCHEMA, readAssertion, signAssertion, variablesOf } from './jwt/assertion.ts'
 import { openClient } from './oauth/client.ts'
 import { grantOf, tokenValues } from './oauth/tokens.ts'
 import { isObject, RULES_SCHEMA, readRules, urlOf, wrong } from './reading.ts'
@@ -39,7 +40,7 @@ const rules: ProviderRules = {
     const endpoint = readExchange(config)
     return endpoint === undefined ? [] : [new URL(endpoint).href]
   },
-  ofCaller: (config, caller) => callerIn(readAssertion(config, readExchange(config)), caller),
+  ofCaller: (config, caller) => drawnFrom(variablesOf(readAssertion(config, readExchange(config))), caller),
 }
 
 /** A signed JWT as the bearer of each request, or what it is traded for. */

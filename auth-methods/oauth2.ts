@@ -9,7 +9,8 @@ import type {
 } from '../core/auth-method.ts'
 import { LocumError } from '../core/errors.ts'
 import type { JsonObject } from '../core/secret.ts'
-import { ASSERTION_SCHEMA, callerIn, readAssertion, signAssertion } from './jwt/assertion.ts'
+import { drawnFrom } from './drawn.ts'
+import { ASSERTION_SCHEMA, readAssertion, signAssertion, variablesOf } from './jwt/assertion.ts'
 import { JWT_BEARER } from './jwt.ts'
 import { openClient } from './oauth/client.ts'
 import { consent } from './oauth/consent.ts'
@@ -54,7 +55,8 @@ const rules: ProviderRules = {
   credentialFields: (config) => (readOAuthProvider(config).grant === 'password' ? USER : undefined),
   ofCaller(config, caller) {
     const { grant, endpoints } = readOAuthProvider(config)
-    if (grant === 'jwt_bearer') return callerIn(readAssertion(config, endpoints.token_endpoint), caller)
+    if (grant === 'jwt_bearer')
+      return drawnFrom(variablesOf(readAssertion(config, endpoints.token_endpoint)), caller)
     if (grant !== 'token_exchange') return undefined
     const token = caller.token?.reveal()
     return [

@@ -314,8 +314,17 @@ function grantKey(x: GrantRequest): string {
   const { route, holder, provider } = x
   const { method, methodConfig } = route.connection
   if (provider && isByConsent(route.method, provider)) return consentKey(holder, provider)
-  const shared = provider ? [provider.name, provider.version] : null
+  const shared = provider ? definitionOf(provider) : null
   return keyOf([holder.id, holder.version, method, methodConfig, shared, ofCaller(x) ?? null])
+}
+
+/** One that was removed and made again has the same name and version, and other seals. */
+function definitionOf({ name, version, config, sealed }: Provider): Json {
+  const seals = Object.entries(sealed).map(([field, seal]) => [
+    field,
+    Buffer.from(seal).toString('base64url'),
+  ])
+  return [name, version, config, seals]
 }
 
 function consentKey({ id, version }: Holder, { method, name }: Provider): string {

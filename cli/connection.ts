@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { LocumError } from '../core/errors.ts'
 import { type ConnectionView, listConnections, showConnection } from '../operations/connections.ts'
+import { testConnectionBy } from '../operations/proving.ts'
 import { facts, json, table } from './output.ts'
 import { type GlobalOptions, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
@@ -76,8 +77,8 @@ export function connectionCommand(terminal: Terminal): Command {
     .requiredOption('--as <id>', 'the principal')
     .action(async (name: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions & { as: string }
-      const proof = await withSite(terminal, options, ({ site }) =>
-        site.withProving((proving) => proving.connection(name, options.as)),
+      const proof = await withSite(terminal, options, ({ site, run }) =>
+        site.withProving((proving) => run(testConnectionBy(proving), { name, as: options.as })),
       )
       if (options.json) terminal.write(json(proof))
       else

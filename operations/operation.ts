@@ -44,6 +44,8 @@ export interface Operation<I extends TSchema = TSchema, O = unknown> {
   readonly subject?: (input: Static<I>) => string
   /** False where it turned out that nothing had to change, which the audit then leaves out. */
   readonly changed?: (output: O) => boolean
+  /** It waits for others, so that what it writes is no one transaction. */
+  readonly waits?: boolean
   run(context: Context, input: Static<I>): Promise<O>
 }
 
@@ -54,7 +56,7 @@ export function defineOperation<I extends TSchema, O>(operation: Operation<I, O>
 
 /**
  * Runs an operation: who may, then the input, then the work. All the writes of one that changes
- * something happen, with its line in the audit, or none. Throws not_allowed, bad_request (naming the
+ * something happen, with its line in the audit, or none, unless it waits for others. Throws not_allowed, bad_request (naming the
  * field), and what the operation throws.
  */
 export async function runOperation<I extends TSchema, O>(
@@ -81,11 +83,12 @@ export async function runOperation<I extends TSchema, O>(
     const checked = checkInput(operation.input, input)
     if (!subject) return await operation.run(context, checked)
     about = subject(checked)
-    return await store.transact(as, async (inside) => {
+    const work = async (inside: Store) => {
       const output = await operation.run({ ...context, store: inside }, checked)
       if (operation.changed?.(output) !== false) record('done')
       return output
-    })
+    }
+    return await (operation.waits ? work(store) : store.transact(as, work))
   } catch (thrown) {
     const error = asLocumError(thrown)
     if (subject) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { CallOutRules } from '../../core/call-out.ts'
 import { type BodyRule, compileBody, objectWriting } from '../../core/common-body.ts'
+import type { VariablePath } from '../../core/placeholder.ts'
 import type { JsonObject } from '../../core/secret.ts'
 import type { Caller } from '../../core/words.ts'
 import { isObject, RULES_SCHEMA, readRules, text, urlOf, wrong } from '../reading.ts'
@@ -122,9 +123,14 @@ function readTags(value: JsonObject[string]): Role['tags'] {
   }
   const tags = compileBody({ json: value })
   if (tags.kind !== 'json') throw new Error('tags are JSON')
-  const other = [...tags.members.values()].flatMap(({ paths }) => paths).find(({ root }) => root !== 'User')
+  const other = variablesIn({ tags }).find(({ root }) => root !== 'User')
   if (other) throw wrong(`${other.text} cannot stand in a session tag; there is $User`)
   return tags
+}
+
+/** Every variable of its session tags. */
+export function variablesIn({ tags }: Pick<Role, 'tags'>): VariablePath[] {
+  return [...tags.members.values()].flatMap(({ paths }) => [...paths])
 }
 
 function readPolicy(value: JsonObject[string] | undefined): string | undefined {

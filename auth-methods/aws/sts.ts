@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import type { STSClientConfig } from '@aws-sdk/client-sts'
 import type { MethodIO } from '../../core/auth-method.ts'
 import { LocumError } from '../../core/errors.ts'
+import { refusalOf } from './refusals.ts'
 import type { Role } from './role.ts'
 import type { AwsKeys } from './signature.ts'
 
@@ -24,13 +25,16 @@ export interface Assuming {
 /** `base`: left out for the environment's own (variables, profile, web identity, container, instance). */
 export async function openSts(role: Role, base: AwsKeys | undefined, io: MethodIO): Promise<Sts> {
   const { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } = await import('@aws-sdk/client-sts')
+  let ahead = 0
   const client = new STSClient({
     region: role.region,
     endpoint: role.endpoint,
     credentials: base && { ...base },
     // A second time where its clock is off.
     maxAttempts: 2,
-    requestHandler: handlerBy(io, role),
+    requestHandler: handlerBy(io, role, (date) => {
+      ahead = date - io.now()
+    }),
   })
   return {
     async assume({ name, tags, sourceIdentity, externalId }) {
@@ -49,7 +53,8 @@ export async function openSts(role: Role, base: AwsKeys | undefined, io: MethodI
       if (!AccessKeyId || !SecretAccessKey || !SessionToken || !Expiration)
         throw new LocumError('refresh_failed', 'STS gave no whole session.')
       const keys = { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey, sessionToken: SessionToken }
-      return { keys, expiresAt: Expiration.getTime() }
+      // When it ends is said by STS's clock, which can be another than this machine's.
+      return { keys, expiresAt: Expiration.getTime() - ahead }
     },
     async whoAmI() {
       const { Arn } = await asked(role, io, () => client.send(new GetCallerIdentityCommand({})))
@@ -59,8 +64,12 @@ export async function openSts(role: Role, base: AwsKeys | undefined, io: MethodI
   }
 }
 
-/** The SDK's HTTP, under Locum's rules. */
-function handlerBy(io: MethodIO, role: Role): STSClientConfig['requestHandler'] {
+/** The SDK's HTTP, under Locum's rules. `ondate` is told what time each answer says it is, Unix ms. */
+function handlerBy(
+  io: MethodIO,
+  role: Role,
+  ondate: (date: number) => void,
+): STSClientConfig['requestHandler'] {
   const fetch = io.callOut(role.rules)
   return {
     async handle(request: Asked) {
@@ -68,6 +77,8 @@ function handlerBy(io: MethodIO, role: Role): STSClientConfig['requestHandler'] 
       const search = new URLSearchParams(query).toString()
       const url = `${protocol}//${hostname}${port === undefined ? '' : `:${port}`}${path}${search && `?${search}`}`
       const response = await fetch(url, { method, headers, body, signal: io.signal, redirect: 'manual' })
+      const date = Date.parse(response.headers.get('date') ?? '')
+      if (Number.isFinite(date)) ondate(date)
       const answer = Buffer.from(await response.arrayBuffer())
       return {
         response: {
@@ -98,45 +109,12 @@ function noRole(): LocumError {
   })
 }
 
-/** What AWS calls an error, and what to do about it (AWS STS API, Common errors and AssumeRole), without the `Exception` at the end. */
-const HINTS: Readonly<Record<string, string>> = {
-  AccessDenied:
-    'Compare the role’s trust policy with `locum provider trust-policy NAME`, and see `locum connection test`.',
-  ExpiredToken: 'The base credentials have ended: enter others.',
-  InvalidClientTokenId: 'AWS does not know the base access key: see `credentials`.',
-  MalformedPolicyDocument: 'See `policy` of the provider.',
-  PackedPolicyTooLarge: 'Policy and tags are too large together: shorten them.',
-  RegionDisabled: 'STS is not active there: choose another `region`, or activate it in the account.',
-  SignatureDoesNotMatch: 'The base secret key is another’s: see `credentials`.',
-  UnrecognizedClient: 'AWS does not know the base access key: see `credentials`.',
-  ValidationError: 'See `duration`, `tags` and `roleArn` of the provider, and the role’s longest session.',
-}
-const PASSING =
-  /^(?:Throttl|RequestLimit|TooManyRequests|ServiceUnavailable|Internal|RequestTimeout|IDPCommunication)/
-
-/** AWS’s own message is left out: it can hold what was sent. */
-async function asked<T>(role: Role, { signal }: MethodIO, work: () => Promise<T>): Promise<T> {
+async function asked<T>({ endpoint }: Role, { signal }: MethodIO, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (thrown) {
     if (thrown instanceof LocumError) throw thrown
     if (signal.aborted) throw signal.reason
-    const { name, $metadata: about } = thrown as { name?: string; $metadata?: { httpStatusCode?: number } }
-    const where = new URL(role.endpoint).origin
-    if (name === 'CredentialsProviderError') {
-      throw new LocumError('refresh_failed', 'Neither provider nor environment has AWS credentials.', {
-        hint: 'Write `credentials: { accessKeyId, secretAccessKey }`, or give the server an identity of its own.',
-        lasting: true,
-      })
-    }
-    if (name === undefined || about?.httpStatusCode === undefined) {
-      throw new LocumError('refresh_failed', `${where} gave no answer that is one of AWS.`, { cause: thrown })
-    }
-    const code = name.slice(0, 64).replace(/Exception$/, '')
-    const passing = PASSING.test(code) || about.httpStatusCode >= 500
-    throw new LocumError('refresh_failed', `${where} said ${code}.`, {
-      hint: HINTS[code] ?? 'See what AWS documents about it.',
-      lasting: !passing,
-    })
+    throw refusalOf(thrown, endpoint)
   }
 }

@@ -13,21 +13,19 @@ export function trustFor(role: Role, name: string, sites: readonly string[], pri
   if (!PRINCIPAL.test(principal)) throw wrong('`--principal` is an ARN: arn:aws:iam::123456789012:user/NAME')
   const other = sites.find((one) => !UUID.test(one))
   if (other !== undefined) throw wrong('`--site` is the id that `locum site show` prints')
-  const actions = [
-    'sts:AssumeRole',
+  const further = [
     ...(role.sourceIdentity ? ['sts:SetSourceIdentity'] : []),
     ...(role.tags.members.size > 0 ? ['sts:TagSession'] : []),
   ]
+  const Principal = { AWS: standing(principal) }
+  const Condition = { StringEquals: { 'sts:ExternalId': oneOrAll(sites) } }
+  const assuming = { Effect: 'Allow', Principal, Action: 'sts:AssumeRole', Condition }
+  // Asked about these AWS does not say the external id: under that condition they would be refused for ever. They are
+  // good for nothing without the first.
+  const naming = { Effect: 'Allow', Principal, Action: oneOrAll(further) }
   const policy = {
     Version: '2012-10-17',
-    Statement: [
-      {
-        Effect: 'Allow',
-        Principal: { AWS: standing(principal) },
-        Action: oneOrAll(actions),
-        Condition: { StringEquals: { 'sts:ExternalId': oneOrAll(sites) } },
-      },
-    ],
+    Statement: further.length === 0 ? [assuming] : [assuming, naming],
   }
   const longest = role.duration > 3600 ? ['--max-session-duration', String(role.duration)] : []
   return {

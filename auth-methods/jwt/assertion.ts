@@ -91,13 +91,6 @@ export function variablesOf({ claims }: Pick<Assertion, 'claims'>): VariablePath
   return [...claims.members.values()].flatMap(({ paths }) => [...paths])
 }
 
-/** What of the caller its claims draw on: as much as there is. Undefined: nothing. */
-export function callerIn(assertion: Pick<Assertion, 'claims'>, { principal }: Caller): Json | undefined {
-  if (!variablesOf(assertion).some(({ root }) => root === 'User')) return undefined
-  const { id, email = null, profile = null, claims = null } = principal
-  return { id, email, profile, claims }
-}
-
 /**
  * A signed JWT, and when it ends. Throws refresh_failed where the certificate cannot sign so, placeholder_unknown
  * where a claim has no value for this caller.

@@ -1,11 +1,13 @@
 import { writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { sessionName } from '../../auth-methods/aws/role.ts'
+import { readRole, sessionName } from '../../auth-methods/aws/role.ts'
+import { trustFor } from '../../auth-methods/aws/trust.ts'
 import { awsRole } from '../../auth-methods/aws-role.ts'
 import { Grants } from '../../broker/grants.ts'
 import { Proofs } from '../../broker/proofs.ts'
 import { openSigningKeys } from '../../certs/signing.ts'
 import type { JsonObject } from '../../core/secret.ts'
+import { type Caller, LOCAL, NOBODY } from '../../core/words.ts'
 import { callOutBy } from '../../proxy/upstreams/call-out.ts'
 import { openShell } from '../cli/kit.ts'
 import { refusal as thrown } from '../core/kit.ts'
@@ -18,10 +20,11 @@ const S3 = 's3.eu-west-1.amazonaws.com'
 const ROLE = 'arn:aws:iam::123456789012:role/locum-assumable-role/reports'
 const skip = { skip: NO_BOTOCORE ?? false }
 const HOUR = 3_600_000
+const ID = 'c8c1d4f0-0000-4000-8000-000000000000'
 
 async function startLab(t: Test, more: JsonObject = {}) {
   let now = Date.now()
-  const sts = await startSts(t, [S3], () => now)
+  const sts = await startSts(t, [S3])
   const { aws } = sts
   const at = (host: string) => `https://${host}:${aws.port}`
   const config = (provider: JsonObject) => ({
@@ -119,6 +122,68 @@ t.test('whatever goes into a session makes another one (R24)', skip, async (t) =
   t.match(sts.asked[5], { SourceIdentity: /\+ada$/ })
 })
 
+t.test('a session of a provider that is gone serves no other of its name (R24)', skip, async (t) => {
+  const { ask, sts, site, apply } = await startLab(t)
+  const other = 'arn:aws:iam::123456789012:role/locum-assumable-role/other'
+  sts.roles.push({ arn: other, externalIds: undefined })
+  const arrived = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  sts.before = () => {
+    arrived.resolve()
+    return gate.promise
+  }
+  const first = ask()
+  await arrived.promise
+  await site.context.store.removeProvider(LOCAL, 'reports')
+  await apply({ roleArn: other })
+  gate.resolve()
+  await first
+  t.equal((await ask()).status, 200)
+  t.same(
+    sts.asked.map(({ RoleArn }) => RoleArn),
+    [ROLE, other],
+  )
+})
+
+t.test('a new token of the same user assumes nothing anew, and another user’s does', async (t) => {
+  const user = (id: string, claims: JsonObject): Caller => ({
+    ...NOBODY,
+    principal: { ...NOBODY.principal, id, claims },
+  })
+  const config = { tags: { team: '{{$User.Claims.team}}', cost: '{{$User.Claims.groups[0].upperAscii()}}' } }
+  const of = (caller: Caller, x: JsonObject = config) => awsRole.provider?.ofCaller?.(x, caller)
+  const claims = { team: 'a', groups: ['x'], iat: 1, jti: 'one' }
+  const ada = of(user('ada', claims))
+  t.same(of(user('ada', { ...claims, iat: 2, jti: 'two' })), ada)
+  for (const other of [
+    user('ben', claims),
+    user('ada', { ...claims, team: 'b' }),
+    user('ada', { ...claims, groups: ['y'] }),
+  ])
+    t.notSame(of(other), ada)
+  t.same(of(user('ada', claims), {}), of(user('ada', { team: 'z' }), {}))
+  t.notSame(of(user('ada', claims), {}), of(user('ben', claims), {}))
+})
+
+t.test('a session ends when it does by STS’s clock, whatever this machine’s says', skip, async (t) => {
+  const { ask, sts, aws, later } = await startLab(t)
+  aws.ahead += 10 * 60_000
+  t.equal((await ask()).status, 200)
+  await later(HOUR + 2000)
+  await ask()
+  t.equal(sts.asked.length, 2, 'ten minutes before the time that STS wrote')
+})
+
+t.test('the external id is no condition of what AWS does not say it with', async (t) => {
+  const role = readRole({ tags: { team: '{{$User.Profile}}' }, sourceIdentity: true })
+  const { policy } = trustFor(role, 'reports', [ID], 'arn:aws:iam::123456789012:user/locum')
+  const allowed = { Effect: 'Allow', Principal: { AWS: 'arn:aws:iam::123456789012:user/locum' } }
+  t.same(policy.Statement, [
+    { ...allowed, Action: 'sts:AssumeRole', Condition: { StringEquals: { 'sts:ExternalId': ID } } },
+    { ...allowed, Action: ['sts:SetSourceIdentity', 'sts:TagSession'] },
+  ])
+})
+
 t.test('what AWS says of a refusal says what to do, and holds no secret', skip, async (t) => {
   const { ask, sts, apply } = await startLab(t)
   for (const [i, [code, hint]] of (
@@ -129,7 +194,6 @@ t.test('what AWS says of a refusal says what to do, and holds no secret', skip, 
       ['SignatureDoesNotMatch', /secret key/],
       ['MalformedPolicyDocument', /`policy`/],
       ['RegionDisabledException', /`region`/],
-      ['SomethingElse', /documents/],
     ] as const
   ).entries()) {
     sts.failing = refusal(code)
@@ -144,6 +208,12 @@ t.test('what AWS says of a refusal says what to do, and holds no secret', skip, 
     })
     t.notMatch(body, BASE.secretAccessKey)
   }
+  // What a stranger calls an error can be what it was sent.
+  sts.failing = refusal(`Throttling${BASE.secretAccessKey.replaceAll(/[^A-Za-z]/g, '')}`, 400)
+  await apply({ duration: 1999 })
+  const unknown = await ask()
+  t.match(JSON.parse(unknown.body), { code: 'refresh_failed', detail: /refused with status 400\.$/ })
+  t.notMatch(unknown.body, /wJalr/)
   sts.failing = undefined
   await apply({ duration: 2000 })
   t.equal((await ask()).status, 200)

@@ -168,6 +168,8 @@ ${credentials}`
     scope: 'shared',
     findings: [{ says: /shared credential opens/, holds: true }],
   })
+  const trail = await run('audit export')
+  t.match(trail.out, /"operation":"connection\.test","subject":"api for ada"/)
   t.match((await run('connection test api --as nobody')).err, /There is no principal `nobody`/)
   t.match((await run('connection test nothing --as ada')).err, /There is no connection `nothing`/)
 })

@@ -18,7 +18,7 @@ interface Example {
 }
 
 t.test('the files of the page do what it says', { skip: NO_BOTOCORE ?? false }, async (t) => {
-  const sts = await startSts(t, [S3, `*.${S3}`, 'dynamodb.eu-west-1.amazonaws.com'], Date.now)
+  const sts = await startSts(t, [S3, `*.${S3}`, 'dynamodb.eu-west-1.amazonaws.com'])
   const { aws } = sts
   for (const text of files) {
     // Only where it leads is another here, and who vouches for it.

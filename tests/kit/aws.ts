@@ -10,12 +10,12 @@ import { buffer } from 'node:stream/consumers'
 import { issue, makeCa } from './certificates.ts'
 import type { Teardown } from './site.ts'
 
-const PYTHON = '/usr/bin/python3'
+/** Debian's, whose packages have botocore, and whatever else is called so. */
+const PYTHON = ['/usr/bin/python3', 'python3'].find(
+  (one) => spawnSync(one, ['-c', 'import botocore'], { stdio: 'ignore' }).status === 0,
+)
 /** Why nothing can be verified here; undefined where botocore is. */
-export const NO_BOTOCORE =
-  spawnSync(PYTHON, ['-c', 'import botocore'], { stdio: 'ignore' }).status === 0
-    ? undefined
-    : 'python3-boto3 is not installed'
+export const NO_BOTOCORE = PYTHON === undefined ? 'python3-boto3 is not installed' : undefined
 
 export interface Keys {
   readonly accessKeyId: string
@@ -63,7 +63,7 @@ interface Verdict {
 
 /** botocore, beside the test until it ends. */
 function startVerifier(t: Teardown): (ask: Ask) => Promise<Verdict> {
-  const child = spawn(PYTHON, [join(import.meta.dirname, 'sigv4_verifier.py')], {
+  const child = spawn(PYTHON as string, [join(import.meta.dirname, 'sigv4_verifier.py')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const waiting: ((verdict: Verdict) => void)[] = []
@@ -87,7 +87,7 @@ export async function startAws(
   t: Teardown,
   hosts: readonly string[],
   keys: readonly Keys[],
-  answer: (call: AwsCall) => Said,
+  answer: (call: AwsCall) => Said | Promise<Said>,
 ): Promise<Aws> {
   const verify = startVerifier(t)
   const ca = await makeCa('Amazon, or so it says')
@@ -104,7 +104,7 @@ export async function startAws(
       return
     }
     aws.calls.push(read)
-    const { status = 200, headers = {}, body = '' } = answer(read)
+    const { status = 200, headers = {}, body = '' } = await answer(read)
     response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body)
   }
   const server = https.createServer(await issue(ca, hosts), (request, response) => {
@@ -140,6 +140,9 @@ interface Refusal {
 const SIGNED =
   /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/([^/]+)\/aws4_request, SignedHeaders=(\S+), Signature=([0-9a-f]{64})$/
 
+/** What authenticates in a query: of presigned URLs by Signature Version 4 and 2. */
+const ALSO = /^(?:X-Amz-(?:Algorithm|Credential|Signature)|AWSAccessKeyId|Signature)$/i
+
 async function readCall(
   aws: Aws,
   request: IncomingMessage,
@@ -148,6 +151,9 @@ async function readCall(
 ): Promise<AwsCall | Refusal> {
   const { method = '', url = '', headers } = request
   const refuse = (code: string, why: string): Refusal => ({ code, why })
+  const other = [...new URL(url, 'https://aws').searchParams.keys()].find((name) => ALSO.test(name))
+  if (other !== undefined && headers.authorization !== undefined)
+    return refuse('InvalidArgument', `Authorization, and ${other} in the query: two ways to authenticate`)
   const match = SIGNED.exec(headers.authorization ?? '')
   if (!match) return refuse('MissingAuthenticationToken', headers.authorization ?? 'nothing')
   const [, id, , region = '', service = '', names = '', signature = ''] = match

@@ -19,9 +19,8 @@ export interface TestSts {
   readonly roles: TestRole[]
   /** Answered in place of what would be. */
   failing: Said | undefined
-  /** ms that a session lives less than it was asked for. */
-  shorter: number
-  now(): number
+  /** Waited for before a question is answered. */
+  before?: () => Promise<void>
 }
 
 export const STS_HOST = 'sts.eu-west-1.amazonaws.com'
@@ -34,13 +33,14 @@ export const BASE: Keys = {
  * An AWS whose STS gives sessions of roles to the base keys, and whose other services take them and nothing else. The
  * signatures of both are checked by botocore.
  */
-export async function startSts(t: Teardown, hosts: readonly string[], now: () => number): Promise<TestSts> {
+export async function startSts(t: Teardown, hosts: readonly string[]): Promise<TestSts> {
   const services = makeServices()
-  const answer = (call: AwsCall): Said => {
+  const answer = async (call: AwsCall): Promise<Said> => {
     if (call.scope.service !== 'sts') return services(call)
     const question = Object.fromEntries(new URLSearchParams(call.body.toString()))
     if (question.Action !== 'AssumeRole') return services(call)
     sts.asked.push(question)
+    await sts.before?.()
     return sts.failing ?? assume(question)
   }
   const assume = (question: AskedSts): Said => {
@@ -54,7 +54,7 @@ export async function startSts(t: Teardown, hosts: readonly string[], now: () =>
       sessionToken: randomBytes(60).toString('base64'),
     }
     sts.aws.keys = [...sts.aws.keys, keys]
-    const until = new Date(now() + Number(question.DurationSeconds) * 1000 - sts.shorter).toISOString()
+    const until = new Date(Date.now() + sts.aws.ahead + Number(question.DurationSeconds) * 1000).toISOString()
     return {
       headers: { 'Content-Type': 'text/xml' },
       body: `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>${keys.accessKeyId}</AccessKeyId><SecretAccessKey>${keys.secretAccessKey}</SecretAccessKey><SessionToken>${keys.sessionToken}</SessionToken><Expiration>${until}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
@@ -65,8 +65,6 @@ export async function startSts(t: Teardown, hosts: readonly string[], now: () =>
     asked: [],
     roles: [],
     failing: undefined,
-    shorter: 0,
-    now,
   }
   return sts
 }
