@@ -69,10 +69,10 @@ export const awsRole: AuthMethod = {
     if (!grant) throw new LocumError('internal', 'There is no session of the role.')
     return signingValues(keysOf(grant.values))
   },
-  challenge(config, response, now) {
+  challenge(config, response, now, then) {
     const error = response.fields.get('x-amzn-errortype') ?? ''
     if (/^(?:ExpiredToken|InvalidClientTokenId|UnrecognizedClient)/.test(error)) return 'renew'
-    return awsSigning.challenge(config, response, now)
+    return awsSigning.challenge(config, response, now, then)
   },
 }
 

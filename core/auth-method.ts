@@ -252,12 +252,14 @@ export interface AuthMethod {
   sign?(input: SignInput, head: RequestHead, body: Uint8Array | undefined): Signed
   /**
    * Whether this answer to a request with the material means that it is repeated once: after a renewal, or with what the
-   * upstream's clock shows, `clock` ms ahead of `now` (Unix ms).
+   * upstream's clock shows, `clock` ms ahead of `now` (Unix ms). `then`: what was taken for now when it was signed, moved
+   * on to this moment.
    */
   challenge?(
     config: JsonObject,
     response: ResponseHead,
     now: number,
+    then: number,
   ): 'renew' | { readonly clock: number } | undefined
 }
 

@@ -21,9 +21,6 @@ import { specFor } from './specs.ts'
 import type { Sending, UpstreamHandler, UpstreamSpec } from './upstreams/spec.ts'
 import type { BodySource, ResponseHead, ServerExchange } from './wire/message.ts'
 
-/** ms: a clock that is off by no more than before is not what was wrong. */
-const SAME_CLOCK = 60_000
-
 /**
  * One request, from its head to the last byte of its answer (which is in Answering). It is its own handler
  * and its own sink, so that a request costs few objects.
@@ -50,6 +47,8 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
   #leave: (() => void) | undefined
   #budgeted = false
   #repeated = false
+  /** ms that the upstream's clock was taken to be ahead. */
+  #offset = 0
 
   /** `origin`: the listed origin of a browser's request at the gateway. */
   constructor(room: Room, x: ServerExchange<Session>, entrance: Entrance, origin?: string) {
@@ -179,8 +178,8 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
       this.needles = written.needles
       this.unguarded = written.unguarded
       this.block = material?.redact === 'block'
-      const now = this.#room.clock.now() + clockOffset(route, candidate)
-      draft.write(written, candidate, base, material, now)
+      this.#offset = clockOffset(route, candidate)
+      draft.write(written, candidate, base, material, this.#room.clock.now() + this.#offset)
       // As the client wrote it.
       const shown = (base?.shown?.prefix ?? base?.prefix ?? '') + path
       const use = { path: shown, slots: written.slots, credential: material?.credential }
@@ -238,11 +237,9 @@ export class Exchange extends Answering implements UpstreamHandler, Living {
     const { method, connection } = found.route
     if (this.#repeated || this.#material === undefined || !method.challenge) return undefined
     const now = this.#room.clock.now()
-    const challenge = method.challenge(connection.methodConfig, head, now)
+    const challenge = method.challenge(connection.methodConfig, head, now, now + this.#offset)
     if (challenge === undefined || challenge === 'renew') return draft.repeatable ? challenge : undefined
-    const candidate = this.#candidate as Candidate
-    if (Math.abs(challenge.clock - clockOffset(found.route, candidate)) < SAME_CLOCK) return undefined
-    noteClock(found.route, candidate, challenge.clock)
+    noteClock(found.route, this.#candidate as Candidate, challenge.clock)
     return draft.repeatable ? 'clock' : undefined
   }
 

@@ -32,15 +32,17 @@ export function signedNames(headers: CanonicalInput['headers']): string {
   return headers.map(([name]) => name).join(';')
 }
 
-/** A value with its blanks at the ends taken off and each run of blanks in it made one. */
+/** A value with its blanks at the ends taken off and each run of blanks in it made one. Bytes beyond ASCII are none. */
 export function canonicalValue(value: string): string {
-  return /^\s|\s$|\s\s|[\t\n\r]/.test(value) ? value.trim().replace(/\s+/g, ' ') : value
+  return UNTIDY.test(value) ? value.replace(BLANKS, ' ').replace(/^ | $/g, '') : value
 }
 
 export function sha256(value: string | Uint8Array): string {
   return hash('sha256', typeof value === 'string' ? Buffer.from(value, 'latin1') : value, 'hex')
 }
 
+const BLANKS = /[\t\n\v\f\r ]+/g
+const UNTIDY = /^ | $| {2}|[\t\n\v\f\r]/
 const RESERVED = /[^A-Za-z0-9\-._~]/g
 const RESERVED_IN_PATH = /[^A-Za-z0-9\-._~/]/g
 const CODED = /%([0-9A-Fa-f]{2})/g
@@ -63,7 +65,8 @@ function encodeOnce(path: string): string {
     .join('/')
 }
 
-function decoded(text: string): string {
+/** Percent-codes as the bytes that they are. */
+export function decoded(text: string): string {
   return text.replace(CODED, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }
 

@@ -13,6 +13,8 @@ import { ALGORITHM, type Signer } from './signature.ts'
 export const LARGEST_CHUNK = 1024 * 1024
 /** Bytes of a line: a chunk's header, or a trailer. */
 const LONGEST_LINE = 4096
+/** Bytes of all trailers: they are held until their signature. */
+const LARGEST_TRAILERS = 16 * 1024
 const CHUNK = /^([0-9A-Fa-f]{1,8});chunk-signature=[0-9A-Fa-f]{64}$/
 const TRAILER = /^([A-Za-z0-9-]{1,128}):([\t\x20-\x7e]*)$/
 const TRAILER_SIGNATURE = 'x-amz-trailer-signature'
@@ -36,6 +38,8 @@ export class Resigning implements BodyRewrite {
   #previous: string
   /** The trailers so far, as they are signed. */
   #signed = ''
+  /** Characters of their lines. */
+  #trailing = 0
 
   /** `seed`: the signature of the head. `trailers`: whether they follow, signed. */
   constructor(signer: Signer, seed: string, { trailers }: { readonly trailers: boolean }) {
@@ -126,6 +130,12 @@ export class Resigning implements BodyRewrite {
       this.#state = 'over'
       return
     }
+    this.#trailing += line.length
+    if (this.#trailing > LARGEST_TRAILERS)
+      throw new LocumError(
+        'too_large',
+        `The trailers of the signed body are longer than ${LARGEST_TRAILERS / 1024} KiB.`,
+      )
     const match = this.#trailers ? TRAILER.exec(line) : undefined
     if (!match) throw broken('what follows the last chunk is no trailer')
     const [, name = '', value = ''] = match

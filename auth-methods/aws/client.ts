@@ -1,5 +1,7 @@
+import { LocumError } from '../../core/errors.ts'
 import type { RequestHead } from '../../core/heads.ts'
 import { ALGORITHM_V4A } from './asymmetric.ts'
+import { decoded } from './canonical.ts'
 import type { Scope } from './signature.ts'
 
 /** What a client signed with keys of its own: dummies, since Locum signs with the real ones. */
@@ -14,9 +16,15 @@ export interface ClientSignature {
 const SCOPE_V4A = /^[^/]{0,128}\/\d{8}\/([a-z0-9-]{1,64})\/aws4_request$/
 const REGIONS = /^[a-z0-9*,-]{1,256}$/
 const SCOPE = /^[^/]{0,128}\/\d{8}\/([a-z0-9-]{1,64})\/([a-z0-9-]{1,64})\/aws4_request$/
-/** Parameters of a presigned query. */
+/** Parameters of a presigned query; its hash is made anew. */
 const PARAMETERS =
-  /^x-amz-(?:algorithm|credential|date|expires|region-set|security-token|signature|signedheaders)$/i
+  /^x-amz-(?:algorithm|content-sha256|credential|date|expires|region-set|security-token|signature|signedheaders)$/
+/** Of one by Signature Version 2, which SDKs still make for S3 (Amazon S3, "Signing and authenticating REST requests"). */
+const PARAMETERS_V2 =
+  /^(?:awsaccesskeyid|expires|signature|signaturemethod|signatureversion|timestamp|x-amz-security-token)$/
+/** Whether a query is presigned, and how. */
+const PRESIGNED = /[?&](?:x-amz-algorithm|x-amz-signature)=/i
+const PRESIGNED_V2 = /[?&]awsaccesskeyid=/i
 /** Header fields of a signature. */
 export const SIGNATURE_FIELDS: readonly string[] = [
   'authorization',
@@ -36,7 +44,7 @@ export function clientSignature(head: Pick<RequestHead, 'target' | 'fields'>): C
       regions: head.fields.get('x-amz-region-set'),
     })
   }
-  if (!/[?&]x-amz-algorithm=/i.test(head.target)) return undefined
+  if (!PRESIGNED.test(head.target)) return undefined
   const parameters = new URLSearchParams(head.target.slice(head.target.indexOf('?') + 1))
   const named = (name: string) => [...parameters].find(([one]) => one.toLowerCase() === name)?.[1]
   return readSignature({
@@ -65,21 +73,44 @@ function readSignature(x: {
   return scope ? { scope: { region: scope[1], service: scope[2] }, headers } : undefined
 }
 
-/** A target without the parameters of a presigned query. */
-export function withoutSignature(target: string): string {
+/** What is left of a request's target when its signature is taken off. */
+export interface Bare {
+  readonly target: string
+  /** Header fields, by lower-case names, that a presigned query held in their place. */
+  readonly fields: readonly (readonly [name: string, value: string])[]
+}
+
+/**
+ * A target without the parameters of a presigned query. What an SDK put there of the headers (`x-amz-acl`) is a header
+ * again: in the query it counts only where that is what is signed. Throws bad_request for one that no header can be.
+ */
+export function withoutSignature(target: string): Bare {
+  const v4 = PRESIGNED.test(target)
+  const v2 = PRESIGNED_V2.test(target)
+  if (!v4 && !v2) return { target, fields: [] }
   const at = target.indexOf('?')
-  if (at < 0 || !/[?&]x-amz-/i.test(target)) return target
-  const kept = target
-    .slice(at + 1)
-    .split('&')
-    .filter((pair) => !PARAMETERS.test(nameOf(pair)))
-  return kept.length === 0 ? target.slice(0, at) : `${target.slice(0, at)}?${kept.join('&')}`
+  const kept: string[] = []
+  const fields: (readonly [string, string])[] = []
+  for (const pair of target.slice(at + 1).split('&')) {
+    const name = nameOf(pair).toLowerCase()
+    if ((v4 && PARAMETERS.test(name)) || (v2 && PARAMETERS_V2.test(name))) continue
+    if (name.startsWith('x-amz-')) fields.push([name, fieldOf(name, pair.slice(pair.indexOf('=') + 1))])
+    else kept.push(pair)
+  }
+  const path = target.slice(0, at)
+  return { target: kept.length === 0 ? path : `${path}?${kept.join('&')}`, fields }
+}
+
+/** One character a byte. */
+function fieldOf(name: string, text: string): string {
+  const value = decoded(text.replaceAll('+', ' '))
+  if (/^[a-z0-9-]{1,128}$/.test(name) && /^[\t\x20-\x7e\x80-\xff]*$/.test(value)) return value
+  throw new LocumError('bad_request', 'A presigned query holds what no header field can be.', {
+    hint: 'Have the client send it as a header, or not at all.',
+  })
 }
 
 /** Of a parameter; what cannot be decoded is no name of these. */
 function nameOf(pair: string): string {
-  const name = pair.split('=', 1)[0] as string
-  return name.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, hex: string) =>
-    String.fromCharCode(Number.parseInt(hex, 16)),
-  )
+  return decoded(pair.split('=', 1)[0] as string)
 }

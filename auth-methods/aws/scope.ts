@@ -1,63 +1,55 @@
 import { LocumError } from '../../core/errors.ts'
+import { OF_ONE_PLACE, PARTITIONS, signingName } from './services.ts'
 import type { Scope } from './signature.ts'
 
-/**
- * Region and service of a host (AWS General Reference, "Service endpoints and quotas"). What a host does not tell is
- * left out.
- */
+/** What a host tells of region and service; what it does not is left out. */
+export interface HostScope extends Partial<Scope> {
+  /** Where it is signed for when nothing says a region. */
+  readonly otherwise?: string
+}
 
-const SUFFIX = /\.(?:amazonaws\.com(?:\.cn)?|api\.aws|on\.aws)$/
-const REGION = /^[a-z]{2,3}(?:-[a-z]+)+-\d{1,2}$/
-/** Services whose name in signatures is not the one in their hosts. */
-const SIGNED_AS: Readonly<Record<string, string>> = {
-  'appsync-api': 'appsync',
-  'bedrock-agent': 'bedrock',
-  'bedrock-agent-runtime': 'bedrock',
-  'bedrock-runtime': 'bedrock',
-  email: 'ses',
-  'email-smtp': 'ses',
-  'lambda-url': 'lambda',
-  queue: 'sqs',
-  's3-accelerate': 's3',
-  's3-global': 's3',
-  's3-accesspoint': 's3',
-  's3-control': 's3',
-}
-/** Services of one place, by partition. */
-const GLOBAL = ['cloudfront', 'iam', 'organizations', 'route53', 's3', 'shield', 'sts', 'support', 'waf']
-const GLOBAL_REGION: Readonly<Record<string, string>> = {
-  '.amazonaws.com': 'us-east-1',
-  '.amazonaws.com.cn': 'cn-north-1',
-}
+const REGION = /^[a-z]{2,4}(?:-[a-z]+)+-\d{1,2}$/
+const SUFFIX = new RegExp(`\\.(${Object.keys(PARTITIONS).join('|').replaceAll('.', '\\.')})$`)
 
 /** `host`: with or without a port. */
-export function scopeOfHost(host: string): Partial<Scope> {
+export function scopeOfHost(host: string): HostScope {
   const name = host.replace(/:\d+$/, '').toLowerCase()
-  const suffix = SUFFIX.exec(name)?.[0]
-  if (suffix === undefined) return {}
+  const [end, suffix] = SUFFIX.exec(name) ?? []
+  if (end === undefined || suffix === undefined) return {}
   const labels = name
-    .slice(0, -suffix.length)
+    .slice(0, -end.length)
     .split('.')
     .filter((label) => label !== 'dualstack')
     .map((label) => label.replace(/-fips$/, ''))
+  // Of a private endpoint (AWS PrivateLink): vpce-1-2.s3.us-east-1.vpce.
+  if (labels.at(-1) === 'vpce') labels.pop()
+  const at = labels.findLastIndex((label) => REGION.test(label))
   const last = labels.at(-1) as string
+  // A bucket can be called like a region.
+  if (at < 0 || (at < labels.length - 1 && last.startsWith('s3')))
+    return withoutRegion(labels, PARTITIONS[suffix] as string)
+  const service = signingName(at === labels.length - 1 ? labels.slice(0, at) : labels.slice(at + 1))
+  const region = labels[at] as string
+  return service === undefined ? { region } : { region, service }
+}
+
+function withoutRegion(labels: readonly string[], home: string): HostScope {
+  const last = labels.at(-1) as string
+  if (last === 'us-gov') return { region: 'us-gov-west-1', ...named(labels.slice(0, -1)) }
+  if (last === 'global') return { region: home, ...named(labels.slice(0, -1)) }
+  if (last === 's3-external-1') return { region: 'us-east-1', service: 's3' }
   // s3-eu-west-1, as it once was written.
   const old = /^s3-(.+)$/.exec(last)?.[1]
   if (old !== undefined && REGION.test(old)) return { service: 's3', region: old }
-  const at = labels.findLastIndex((label) => REGION.test(label))
-  // A bucket can be called like a region.
-  if (at < 0 || (at < labels.length - 1 && last.startsWith('s3'))) {
-    const service = signedAs(last)
-    const region = GLOBAL.includes(last) ? GLOBAL_REGION[suffix] : undefined
-    return region === undefined ? { service } : { service, region }
-  }
-  const label = labels[at === labels.length - 1 ? at - 1 : at + 1]
-  const region = labels[at] as string
-  return label === undefined ? { region } : { region, service: signedAs(label) }
+  const service = signingName(labels)
+  // Which leads to a bucket wherever it is.
+  if (last === 's3') return { service: 's3', otherwise: home }
+  return service !== undefined && OF_ONE_PLACE.includes(service) ? { region: home, service } : named(labels)
 }
 
-function signedAs(label: string): string {
-  return SIGNED_AS[label] ?? label
+function named(labels: readonly string[]): { service?: string } {
+  const service = signingName(labels)
+  return service === undefined ? {} : { service }
 }
 
 /** Services that take a payload whose hash is not signed, over TLS. Their paths are encoded once. */
@@ -67,10 +59,7 @@ export function isS3(service: string): boolean {
   return UNSIGNED.includes(service)
 }
 
-/**
- * The scope of a request: what the connection says, else what the client signed for, else what the host tells. Throws
- * bad_request where nothing does.
- */
+/** The scope of a request, as `findScope` finds it. Throws bad_request where nothing tells. */
 export function scopeFor(
   config: { readonly region?: string; readonly service?: string },
   client: Partial<Scope> | undefined,
@@ -90,11 +79,18 @@ export function isMultiRegion(host: string): boolean {
   return /\.accesspoint\.s3-global\.amazonaws\.com(?::\d+)?$/i.test(host)
 }
 
+/**
+ * The region is the connection's, else the host's, which takes no other; else the client's. The service, whose name in
+ * hosts can be another, is the connection's, else the client's, else the host's.
+ */
 export function findScope(
   config: { readonly region?: string; readonly service?: string },
   client: Partial<Scope> | undefined,
   host: string,
 ): Partial<Scope> {
-  const told = { ...client, ...config }
-  return told.region !== undefined && told.service !== undefined ? told : { ...scopeOfHost(host), ...told }
+  const told = config.region === undefined || config.service === undefined ? scopeOfHost(host) : undefined
+  return {
+    region: config.region ?? told?.region ?? client?.region ?? told?.otherwise,
+    service: config.service ?? client?.service ?? told?.service,
+  }
 }

@@ -37,10 +37,10 @@ export const awsSigning = {
   variables: [],
   signsBody,
   sign,
-  challenge: (_config, { status, fields }, now) => {
+  challenge: (_config, { status, fields }, now, then) => {
     const date = status === 400 || status === 403 ? Date.parse(fields.get('date') ?? '') : Number.NaN
-    const off = Math.abs(date - now)
-    return off > TOLERATED && off < FURTHEST ? { clock: date - now } : undefined
+    const wrong = Math.abs(date - then) > TOLERATED
+    return wrong && Math.abs(date - now) < FURTHEST ? { clock: date - now } : undefined
   },
 } satisfies Partial<AuthMethod>
 
@@ -89,12 +89,14 @@ function sign(
   const signer =
     regions === undefined ? new Signer(keys, scope, stamp) : new AsymmetricSigner(keys, scope.service, stamp)
   const hash = payloadHash(head, body, once && secure)
+  const { target, fields } = withoutSignature(head.target)
   const set: [string, string][] = [['X-Amz-Date', stamp]]
+  for (const [name, value] of fields)
+    if (head.fields.get(name) === undefined) set.push([name, canonicalValue(value)])
   if (regions !== undefined) set.push(['X-Amz-Region-Set', regions])
   if (keys.sessionToken !== undefined) set.push(['X-Amz-Security-Token', keys.sessionToken])
   if (once || head.fields.get(HASH_FIELD) !== undefined) set.push(['X-Amz-Content-Sha256', hash])
   const headers = headersToSign(head, set, client)
-  const target = withoutSignature(head.target)
   const [path = '', query = ''] = target.split(/\?(.*)/s)
   const canonical = canonicalRequest({ method: head.method, path, query, headers, hash }, { once })
   const signature = signer.signRequest(canonical)

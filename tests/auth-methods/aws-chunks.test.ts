@@ -69,6 +69,12 @@ t.test('what is no such body is refused', async (t) => {
       'bad_request',
       JSON.stringify(body.slice(0, 60)),
     )
+  const trailer = `x-amz-meta-a:${'x'.repeat(1000)}\r\n`
+  t.equal(
+    verdict(() => rewrite([chunk(''), ...Array.from({ length: 20 }, () => trailer)], true)),
+    'too_large',
+    'trailers are held only so far',
+  )
   const large = `${(LARGEST_CHUNK + 1).toString(16)};chunk-signature=${fake}\r\n`
   t.equal(
     verdict(() => rewrite([large])),

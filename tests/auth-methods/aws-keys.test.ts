@@ -193,6 +193,46 @@ t.test(
     const { status, body } = await ask('forward', S3, { path: `/bucket/k?${query}` })
     t.equal(status, 200, body)
     t.same([...(last(aws)?.query ?? [])], [['response-content-type', 'text/plain']])
+    const v2 =
+      'AWSAccessKeyId=AKIADUMMYDUMMYDUMMY&Signature=abc%3D&Expires=1700000000&x-amz-security-token=t&response-expires=Thu&versionId=1'
+    const older = await ask('connect', S3, { path: `/bucket/k?${v2}` })
+    t.equal(older.status, 200, `${older.body} ${aws.refused.join()}`)
+    t.same(
+      [...(last(aws)?.query ?? [])],
+      [
+        ['response-expires', 'Thu'],
+        ['versionId', '1'],
+      ],
+    )
+    const plain = await ask('connect', S3, { path: '/bucket/k?Expires=1&Signature=mine&x-amz-of=client' })
+    t.equal(plain.status, 403, 'a query that nobody signed stays as it is')
+  },
+)
+
+t.test(
+  'headers that a presigned query holds in their place are headers again',
+  { skip: NO_BOTOCORE ?? false },
+  async (t) => {
+    const { aws, ask } = await startLab(t)
+    const query = (more: string) =>
+      `X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&X-Amz-Credential=AKIADUMMYDUMMYDUMMY%2F20150830%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Date=20150830T123600Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=00&x-id=PutObject${more}`
+    const more = '&x-amz-acl=private&x-amz-meta-note=a%20%20b&x-amz-tagging=a%3Db'
+    const headers = ['X-Amz-Tagging: mine=1']
+    const put = { method: 'PUT', path: `/bucket/k?${query(more)}`, body: 'hello', headers }
+    const { status, body } = await ask('connect', S3, put)
+    t.equal(status, 200, `${body} ${aws.refused.join()}`)
+    t.same([...(last(aws)?.query ?? [])], [['x-id', 'PutObject']])
+    t.match(last(aws)?.headers, {
+      'x-amz-acl': 'private',
+      'x-amz-meta-note': 'a b',
+      'x-amz-tagging': 'mine=1',
+      'x-amz-content-sha256': 'UNSIGNED-PAYLOAD',
+    })
+    for (const odd of ['&x-amz-acl=a%0d%0aX-Evil:%201', '&x-amz-%0d%0a=1', '&x-amz-acl=%00']) {
+      const refused = await ask('connect', S3, { ...put, path: `/bucket/k?${query(odd)}` })
+      t.equal(refused.status, 400, odd)
+      t.match(JSON.parse(refused.body), { code: 'bad_request' })
+    }
   },
 )
 
@@ -225,7 +265,7 @@ t.test(
 )
 
 t.test(
-  'region and service are the connection’s, else the client’s, else the host’s',
+  'the region is the connection’s, else the host’s, else the client’s; the service the client’s before the host’s',
   { skip: NO_BOTOCORE ?? false },
   async (t) => {
     const bare = await startLab(t)
@@ -243,6 +283,9 @@ t.test(
       headers: dummy('local-1', 's3'),
     })
     t.match(last(bare.aws)?.scope, { region: 'local-1', service: 's3' })
+    const elsewhere = { method: 'PUT', path: '/bucket/k', body: 'x', headers: dummy('us-east-1', 's3') }
+    t.equal((await bare.ask('connect', S3, elsewhere)).status, 200)
+    t.match(last(bare.aws)?.scope, { region: 'eu-west-1', service: 's3' }, 'where it goes, it is good')
     const told = await startLab(t, { auth: { region: 'home-1', service: 's3' } })
     await told.ask('connect', ELSEWHERE, {
       method: 'PUT',
@@ -273,6 +316,15 @@ t.test(
     const streamed = { method: 'PUT', path: '/bucket/k', body: 'x' }
     t.equal((await ask('connect', S3, streamed)).status, 403, 'what streams is not sent twice')
     t.equal((await ask('connect', S3, streamed)).status, 200, 'and the next is right')
+    aws.ahead = 0
+    t.equal((await get()).status, 200, 'a clock that is put right again is right again')
+    const before = aws.refused.length
+    t.equal((await get()).status, 200)
+    t.equal(aws.refused.length, before)
+    aws.ahead = 23 * 3_600_000
+    t.equal((await get()).status, 200)
+    aws.ahead = 46 * 3_600_000
+    t.equal((await get()).status, 403, 'nor is one led away day by day')
   },
 )
 

@@ -169,7 +169,7 @@ t.test('a session ends when it does by STS’s clock, whatever this machine’s 
   const { ask, sts, aws, later } = await startLab(t)
   aws.ahead += 10 * 60_000
   t.equal((await ask()).status, 200)
-  await later(HOUR + 2000)
+  await later(HOUR + 60_000)
   await ask()
   t.equal(sts.asked.length, 2, 'ten minutes before the time that STS wrote')
 })

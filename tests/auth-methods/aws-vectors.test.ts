@@ -85,3 +85,13 @@ t.test('AWS’s own vectors, in the head and in the query, byte for byte', optio
     check('query', { query: query === '' ? `${parameters}` : `${query}&${parameters}`, headers: signed })
   }
 })
+
+t.test('blanks are those of ASCII', async (t) => {
+  for (const [value, canonical] of [
+    ['  a \t b  ', 'a b'],
+    ['\u00a0a\u00a0\u00a0b\u0085', '\u00a0a\u00a0\u00a0b\u0085'],
+    ['\ta', 'a'],
+    ['plain', 'plain'],
+  ] as const)
+    t.equal(canonicalValue(value), canonical, JSON.stringify(value))
+})

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -16,6 +16,14 @@ const PYTHON = ['/usr/bin/python3', 'python3'].find(
 )
 /** Why nothing can be verified here; undefined where botocore is. */
 export const NO_BOTOCORE = PYTHON === undefined ? 'python3-boto3 is not installed' : undefined
+
+/** Every host that botocore knows in these regions, and the region and service that it is signed for. */
+export function awsHosts(regions: readonly string[]): [host: string, region: string, service: string][] {
+  const script = join(import.meta.dirname, 'aws_hosts.py')
+  return JSON.parse(
+    execFileSync(PYTHON as string, [script, ...regions], { encoding: 'utf8', maxBuffer: 1 << 26 }),
+  )
+}
 
 export interface Keys {
   readonly accessKeyId: string
