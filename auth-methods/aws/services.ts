@@ -36,6 +36,7 @@ export const OF_ONE_PLACE: readonly string[] = [
 
 /** By the name in signatures: the ends of hosts before their region, where those are another name. */
 const HOSTS: Readonly<Record<string, readonly string[]>> = {
+  AWSMobileHubService: ['mobile'],
   IoTSecuredTunneling: ['api.iot-tunneling', 'api.tunneling.iot'],
   appconfig: ['appconfigdata'],
   appstream: ['appstream2'],
@@ -49,6 +50,7 @@ const HOSTS: Readonly<Record<string, readonly string[]>> = {
     'reporting-marketplace',
   ],
   awsssoportal: ['portal.sso'],
+  'backup-storage': ['backupstorage'],
   bedrock: [
     'bedrock-agent',
     'bedrock-agent-runtime',
@@ -65,6 +67,7 @@ const HOSTS: Readonly<Record<string, readonly string[]>> = {
   es: ['aos'],
   'execute-api': ['participant.connect'],
   forecast: ['forecastquery'],
+  iotfleethub: ['api.fleethub.iot'],
   'iot-jobs-data': ['data.jobs.iot'],
   iotdata: ['data-ats.iot', 'data.ats.iot', 'data.iot'],
   ioteventsdata: ['data.iotevents'],

@@ -2,6 +2,9 @@ import t from 'tap'
 import { findScope } from '../../auth-methods/aws/scope.ts'
 import { awsHosts, NO_BOTOCORE } from '../kit/aws.ts'
 
+/** As botocore called them until AWS did otherwise. */
+const RENAMED = ['awsssooidc sso-oauth', 'execute-api iot']
+
 t.test('a host tells region and service, as far as it does', async (t) => {
   for (const [host, region, service] of [
     ['s3.eu-west-1.amazonaws.com', 'eu-west-1', 's3'],
@@ -58,7 +61,10 @@ t.test(
     t.ok(hosts.length > 1000)
     const otherwise = hosts.filter(([host, region, service]) => {
       const found = findScope({}, undefined, host)
-      return found.region !== region || found.service !== service
+      return (
+        found.region !== region ||
+        (found.service !== service && !RENAMED.includes(`${service} ${found.service}`))
+      )
     })
     t.same(otherwise, [])
   },

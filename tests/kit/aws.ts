@@ -11,17 +11,17 @@ import { issue, makeCa } from './certificates.ts'
 import type { Teardown } from './site.ts'
 
 /** Debian's, whose packages have botocore, and whatever else is called so. */
-const PYTHON = ['/usr/bin/python3', 'python3'].find(
-  (one) => spawnSync(one, ['-c', 'import botocore'], { stdio: 'ignore' }).status === 0,
+export const AWS_PYTHON = ['/usr/bin/python3', 'python3'].find(
+  (one) => spawnSync(one, ['-c', 'import boto3'], { stdio: 'ignore' }).status === 0,
 )
 /** Why nothing can be verified here; undefined where botocore is. */
-export const NO_BOTOCORE = PYTHON === undefined ? 'python3-boto3 is not installed' : undefined
+export const NO_BOTOCORE = AWS_PYTHON === undefined ? 'python3-boto3 is not installed' : undefined
 
 /** Every host that botocore knows in these regions, and the region and service that it is signed for. */
 export function awsHosts(regions: readonly string[]): [host: string, region: string, service: string][] {
   const script = join(import.meta.dirname, 'aws_hosts.py')
   return JSON.parse(
-    execFileSync(PYTHON as string, [script, ...regions], { encoding: 'utf8', maxBuffer: 1 << 26 }),
+    execFileSync(AWS_PYTHON as string, [script, ...regions], { encoding: 'utf8', maxBuffer: 1 << 26 }),
   )
 }
 
@@ -71,7 +71,7 @@ interface Verdict {
 
 /** botocore, beside the test until it ends. */
 function startVerifier(t: Teardown): (ask: Ask) => Promise<Verdict> {
-  const child = spawn(PYTHON as string, [join(import.meta.dirname, 'sigv4_verifier.py')], {
+  const child = spawn(AWS_PYTHON as string, [join(import.meta.dirname, 'sigv4_verifier.py')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const waiting: ((verdict: Verdict) => void)[] = []

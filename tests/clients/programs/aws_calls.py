@@ -17,8 +17,8 @@ def show_key(request, **_):
     request.headers["Locum-Authorization"] = "Bearer " + KEY
 
 
-def client(service):
-    config = Config(s3=STYLE, retries={"max_attempts": 1})
+def client(service, signature_version=None):
+    config = Config(s3=STYLE, retries={"max_attempts": 1}, signature_version=signature_version)
     made = boto3.client(service, endpoint_url=ENDPOINT.format(service=service), config=config)
     if KEY:
         made.meta.events.register("before-send.*", show_key)
@@ -34,8 +34,10 @@ whole = s3.get_object(Bucket="bucket", Key="large")["Body"].read()
 s3.put_object(Bucket="bucket", Key="sum", Body=b"checked", ChecksumAlgorithm="SHA256")
 presigned = None
 if not KEY:
-    url = s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "a b+c/d"})
-    presigned = urllib.request.urlopen(url).read().decode()
+    presigned = []
+    for version in ("s3", "s3v4"):
+        url = client("s3", version).generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "a b+c/d"})
+        presigned.append(urllib.request.urlopen(url).read().decode())
 listed = [one["Key"] for one in s3.list_objects_v2(Bucket="bucket", Prefix="")["Contents"]]
 item = client("dynamodb").get_item(TableName="table", Key={"id": {"S": "x" * 1000}})["Item"]
 said = client("lambda").invoke(FunctionName="f", Payload=b'{"a":1}')["Payload"].read().decode()
