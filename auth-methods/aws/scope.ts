@@ -11,8 +11,21 @@ export interface HostScope extends Partial<Scope> {
 const REGION = /^[a-z]{2,4}(?:-[a-z]+)+-\d{1,2}$/
 const SUFFIX = new RegExp(`\\.(${Object.keys(PARTITIONS).join('|').replaceAll('.', '\\.')})$`)
 
+/** Hosts remembered; they are read anew beyond it. */
+const LIMIT = 1024
+const kept = new Map<string, HostScope>()
+
 /** `host`: with or without a port. */
-export function scopeOfHost(host: string): HostScope {
+function scopeOfHost(host: string): HostScope {
+  const known = kept.get(host)
+  if (known) return known
+  if (kept.size >= LIMIT) kept.clear()
+  const scope = readHost(host)
+  kept.set(host, scope)
+  return scope
+}
+
+function readHost(host: string): HostScope {
   const name = host.replace(/:\d+$/, '').toLowerCase()
   const [end, suffix] = SUFFIX.exec(name) ?? []
   if (end === undefined || suffix === undefined) return {}
