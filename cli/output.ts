@@ -58,7 +58,17 @@ export function facts(pairs: readonly (readonly [string, string | undefined])[])
 
 /** What a shell puts the content of a file in for, whatever the file is called. */
 export function contentOf(file: string): string {
-  return `$(cat '${file.replaceAll("'", `'\\''`)}')`
+  return `$(cat ${shellText(file)})`
+}
+
+/** A text as a shell takes it for one word, in quotes where it has to be. */
+export function shellWord(text: string): string {
+  return /^[\w./:=@+-]+$/.test(text) ? text : shellText(text)
+}
+
+/** A text as a shell takes it for one word, in quotes. */
+export function shellText(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`
 }
 
 /** One value as JSON on one line. */

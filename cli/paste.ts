@@ -4,7 +4,7 @@ import type { Scope } from '../core/words.ts'
 import type { Added } from '../operations/add.ts'
 import { listPrincipals } from '../operations/principals.ts'
 import { checkAnswers, fillTemplate, type Template } from '../operations/template.ts'
-import { contentOf } from './output.ts'
+import { contentOf, shellText } from './output.ts'
 import { PROXY } from './serve.ts'
 import { findServer } from './servers.ts'
 import type { Session } from './session.ts'
@@ -44,7 +44,7 @@ export async function pasteLines(
   const headers = [
     ...(beside.length > 0 ? [['Locum-Connection', name]] : []),
     ...Object.entries(probe.headers ?? {}),
-  ].map(([field, value]) => `--header '${field}: ${value}' `)
+  ].map(([field, value]) => `--header ${shellText(`${field}: ${value}`)} `)
   const keys = Object.values(ask).flatMap(({ variable }) => (variable === undefined ? [] : [variable]))
   const sdk =
     baseUrl &&

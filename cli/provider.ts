@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { listProviders, showProvider } from '../operations/providers.ts'
-import { facts, json, table } from './output.ts'
+import { facts, json, shellWord, table } from './output.ts'
 import { type GlobalOptions, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -72,14 +72,11 @@ It works before there is a role. The last line makes one; its ARN then goes into
         site.withProving((proving) => proving.trust(name, { sites, principal })),
       )
       if (options.json) return terminal.write(json(trust))
-      terminal.write(`${JSON.stringify(trust.policy, null, 2)}\n\n${trust.command.map(quoted).join(' ')}\n`)
+      terminal.write(
+        `${JSON.stringify(trust.policy, null, 2)}\n\n${trust.command.map(shellWord).join(' ')}\n`,
+      )
     })
   return provider
-}
-
-/** As a shell takes it for one word. */
-function quoted(word: string): string {
-  return /^[\w./:=@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
 function textOf(value: unknown): string {

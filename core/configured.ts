@@ -8,7 +8,6 @@ import {
   parsePath,
   type Template,
   templateOf,
-  type VariablePath,
 } from './placeholder.ts'
 
 /** What opens a variable or a formula in an administrator's text. */
@@ -17,6 +16,9 @@ const OPENING = /<<(?=\s*\$)|\{\{/g
 const SHOWN = 200
 /** The usual one, which holds a path. */
 const PLAIN = /([^{}'"]*)\}\}/y
+/** Formulas that are kept: the same text is read for a route, for an approval, for an explanation. */
+const CACHE_LIMIT = 1024
+const formulas = new Map<string, Formula>()
 
 /**
  * An administrator's text into a template. In `{{ … }}` stands a path or a formula; what reads as a path is one. Throws
@@ -51,7 +53,7 @@ function endOf(text: string, from: number): number | undefined {
 
 function formulaOf(source: string): Formula {
   try {
-    return readFormula(source)
+    return keptFormula(source)
   } catch (thrown) {
     if (!(thrown instanceof FormulaError)) throw thrown
     if (parsePath(`$${source}`)) notAVariable(source)
@@ -66,6 +68,16 @@ function formulaOf(source: string): Formula {
 }
 
 /** Throws FormulaError. */
+function keptFormula(source: string): Formula {
+  let formula = formulas.get(source)
+  if (!formula) {
+    formula = readFormula(source)
+    if (formulas.size >= CACHE_LIMIT) formulas.clear()
+    formulas.set(source, formula)
+  }
+  return formula
+}
+
 function readFormula(source: string): Formula {
   const { variables, volatile, run } = compile(source)
   const names = variables.map(({ text }) => text).join(', ')
@@ -79,7 +91,7 @@ function readFormula(source: string): Formula {
     volatile,
     run(sources) {
       try {
-        return run((variable) => lookUp(variable as VariablePath, sources), sources.now)
+        return run((variable) => lookUp(variable, sources), sources.now)
       } catch (thrown) {
         if (!(thrown instanceof FormulaError)) throw thrown
         throw new LocumError(

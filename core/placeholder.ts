@@ -95,9 +95,6 @@ export interface Hole {
  * the value would be read as another, and an echo of that would not be found.
  */
 export function findHoles(text: string, standIns?: StandIns, written: string = text): readonly Hole[] {
-  const closed = closedHoles(text, (inside, hole) => {
-    if (mayHoldPlaceholder(hole)) throw unknownPlaceholder(inside)
-  })
   const holes: Hole[] = []
   let last = 0
   const between = (to: number) => {
@@ -108,10 +105,14 @@ export function findHoles(text: string, standIns?: StandIns, written: string = t
       holes.push({ from, to: from + found.length, path: standIns.paths.get(found) as VariablePath })
     }
   }
-  for (const hole of closed) {
-    between(hole.from)
-    holes.push(hole)
-    last = hole.to
+  for (const { 0: hole, 1: angled, 2: braced, index: from } of text.matchAll(HOLE)) {
+    const inside = ((angled ?? braced) as string).trim()
+    const path = parsePath(inside)
+    if (path) {
+      between(from)
+      last = from + hole.length
+      holes.push({ from, to: last, path })
+    } else if (mayHoldPlaceholder(hole)) throw unknownPlaceholder(inside)
   }
   between(text.length)
   checkCount(holes.length)
@@ -170,18 +171,6 @@ function halfCode(): LocumError {
     'A placeholder stands right behind a percent sign, as if its value were part of a percent-code.',
     { hint: 'Put another character between the two.' },
   )
-}
-
-/** `other` is told of what is closed like a placeholder and holds no path; what it lets be stays text. */
-function closedHoles(text: string, other: (inside: string, hole: string) => void): Hole[] {
-  const holes: Hole[] = []
-  for (const hole of text.matchAll(HOLE)) {
-    const inside = ((hole[1] ?? hole[2]) as string).trim()
-    const path = parsePath(inside)
-    if (path) holes.push({ from: hole.index, to: hole.index + hole[0].length, path })
-    else other(inside, hole[0])
-  }
-  return holes
 }
 
 function unknownPlaceholder(inside: string): LocumError {

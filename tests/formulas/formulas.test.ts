@@ -101,6 +101,14 @@ t.test('what reads as a path is a path', async (t) => {
   t.same(only, { text: '$User.Claims.a-b', root: 'User', steps: ['Claims', 'a-b'] })
 })
 
+t.test('a formula that is written in several places is compiled once', async (t) => {
+  const one = (text: string) => parseConfiguredTemplate(text).expressions[0]
+  const first = one('{{$Auth.API_Key + "!"}}')
+  t.equal(one('x {{ $Auth.API_Key + "!" }}'), first)
+  for (let i = 0; i < 1_024; i++) one(`{{${i} + 1}}`)
+  t.not(one('{{$Auth.API_Key + "!"}}'), first, 'and not kept for ever')
+})
+
 t.test('a formula names what it draws on, as far as that is known beforehand', async (t) => {
   const drawn = (text: string) => parseConfiguredTemplate(text).paths.map((path) => path.text)
   t.same(drawn('{{$Auth.API_Key + $User.Claims.roles[0] + $User.Claims[$User.Id]}}'), [
