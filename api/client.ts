@@ -48,6 +48,8 @@ export class ApiClient {
       if ((route.answer as { type?: string } | undefined)?.type !== 'array') return (answer && output) as O
       items.push(...(answer?.items ?? []))
       if (answer?.next === undefined) return items as O
+      // A page of the same list, and nothing that leads the key elsewhere.
+      if (!answer.next.startsWith(`${ROOT}${pathWith(route.path, given)}?`)) throw notLocum(this.#origin)
       path = answer.next
     }
   }
