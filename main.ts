@@ -10,6 +10,7 @@ import { Consents } from './broker/consents.ts'
 import { StoreDirectory } from './broker/directory.ts'
 import { Grants } from './broker/grants.ts'
 import { Notices } from './broker/notices.ts'
+import { Proofs } from './broker/proofs.ts'
 import { openAuthority } from './certs/authority.ts'
 import { followAuthority } from './certs/following.ts'
 import { openSigningKeys } from './certs/signing.ts'
@@ -36,6 +37,7 @@ import type { UpstreamLimits } from './proxy/upstreams/limits.ts'
 import { Upstreams } from './proxy/upstreams/upstreams.ts'
 import { connectH1 } from './proxy/wire/h1/client.ts'
 import { limitsWith, type Limits as WireLimits } from './proxy/wire/limits.ts'
+import { meansOf } from './site.ts'
 import { type OpenStore, openStore } from './store/open.ts'
 import { VERSION } from './version.ts'
 
@@ -214,7 +216,16 @@ export async function start(config: StartConfig): Promise<Running> {
     const people: ConsolePages = {
       siteId,
       siteUrl,
-      using: { as: SYSTEM, store, clock, audit, random: (bytes) => randomBytes(bytes) },
+      version: VERSION,
+      using: {
+        ...{ as: SYSTEM, store, sealer, clock, audit, methods: everyMethod },
+        random: (bytes) => randomBytes(bytes),
+        means: meansOf(opened, {
+          data: config.data,
+          clock,
+          withProving: (work) => work(new Proofs({ store, sealer, clock, methods: everyMethod, grants })),
+        }),
+      },
       logins:
         tokens &&
         loginsOf(issuers, everyMethod, {

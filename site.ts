@@ -8,20 +8,17 @@ import { Consents } from './broker/consents.ts'
 import { Grants } from './broker/grants.ts'
 import { Proofs } from './broker/proofs.ts'
 import { type Authority, openAuthority } from './certs/authority.ts'
-import { type ExportFormat, type ExportOptions, exportAuthority } from './certs/export.ts'
+import { exportAuthority } from './certs/export.ts'
 import { describeAuthority, rotate } from './certs/rotation.ts'
 import { openSigningKeys, signingKeeper } from './certs/signing.ts'
 import type { AuthMethods } from './core/auth-method.ts'
-import type { CaKeeper } from './core/ca.ts'
 import { type Clock, systemClock } from './core/clock.ts'
 import type { Consenting } from './core/consent.ts'
-import type { Proving } from './core/proving.ts'
-import type { SigningKeeper } from './core/signing-keys.ts'
+import type { Means } from './core/means.ts'
 import { callOutBy } from './proxy/upstreams/call-out.ts'
 import { Upstreams } from './proxy/upstreams/upstreams.ts'
 import { connectH1 } from './proxy/wire/h1/client.ts'
 import { type AuditRecord, auditEnds, auditFiles, parseRecord, readAudit } from './store/audit-read.ts'
-import type { AuditFault } from './store/audit-verify.ts'
 import { type OpenOptions, type OpenStore, openStore } from './store/open.ts'
 import { verifyTrail } from './store/trail-verify.ts'
 
@@ -43,24 +40,37 @@ export interface OpenSite extends OpenStore {
   readFile(path: string): Promise<string>
   /** The site's CA, made where there is none. */
   authority(): Promise<Authority>
-  /** The CA's certificates. Throws bad_request where the format does not take what was chosen. */
-  exportCa(format: ExportFormat, options?: ExportOptions): Promise<Buffer>
-  /** For the operations on signing certificates. */
-  readonly signing: SigningKeeper
-  /** For the operations on the CA. */
-  readonly ca: CaKeeper
+  /** For the operations. */
+  readonly means: Means
   /** People's consent at providers, for `work`; what it asks goes out as a server's own requests do. */
   withConsents<T>(work: (consents: Consenting) => Promise<T>): Promise<T>
-  /** Tries connections, for `work`, as `withConsents` asks. */
-  withProving<T>(work: (proving: Proving) => Promise<T>): Promise<T>
-  /** The audit's records of all processes in time order. */
-  readTrail(): AsyncGenerator<AuditRecord>
   /** Where each file of the audit ends now, in bytes. */
   trailEnds(): Promise<Map<string, number>>
   /** The whole lines behind those ends, which move on to where the files end then. */
   readTrailBehind(ends: Map<string, number>): Promise<AuditRecord[]>
-  /** What is wrong with the audit, and with the rows that it knows: an empty list where nothing is. */
-  verifyTrail(): Promise<readonly AuditFault[]>
+}
+
+/** What the operations of a site that is open can do. `withProving` reaches out as the site does. */
+export function meansOf(
+  opened: OpenStore,
+  { data, clock, withProving }: Pick<OpenSite, 'data' | 'clock'> & Pick<Means, 'withProving'>,
+): Means {
+  const { store, sealer } = opened
+  const trail = join(data, 'audit')
+  return {
+    signing: signingKeeper(sealer, clock),
+    ca: {
+      describe: (inside) => describeAuthority(inside, clock),
+      rotate: (inside, signsFrom) => rotate(inside, sealer, clock, signsFrom),
+      async export(format, options) {
+        const authority = await openAuthority(store, sealer, clock)
+        authority.close()
+        return exportAuthority(authority, format, options)
+      },
+    },
+    trail: { read: () => readAudit(trail), verify: () => verifyTrail(trail, opened) },
+    withProving,
+  }
 }
 
 /** A file as UTF-8. Throws as `node:fs` does. */
@@ -124,22 +134,16 @@ export async function openSite({
     random,
     readFile: readText,
     authority: () => openAuthority(store, sealer, clock),
-    async exportCa(format, options) {
-      const authority = await openAuthority(store, sealer, clock)
-      authority.close()
-      return exportAuthority(authority, format, options)
-    },
-    signing: signingKeeper(sealer, clock),
-    ca: {
-      describe: (inside) => describeAuthority(inside, clock),
-      rotate: (inside, signsFrom) => rotate(inside, sealer, clock, signsFrom),
-    },
+    means: meansOf(opened, {
+      data,
+      clock,
+      withProving: (work) =>
+        reaching((grants) => work(new Proofs({ store, sealer, clock, methods, grants }))),
+    }),
     withConsents: (work) =>
       reaching((grants) =>
         work(new Consents({ store, sealer, clock, methods, audit: opened.audit, grants })),
       ),
-    withProving: (work) => reaching((grants) => work(new Proofs({ store, sealer, clock, methods, grants }))),
-    readTrail: () => readAudit(trail),
     trailEnds: () => auditEnds(trail),
     async readTrailBehind(ends) {
       const fresh: AuditRecord[] = []
@@ -154,11 +158,9 @@ export async function openSite({
       }
       return fresh.sort((a, b) => (a.record.at < b.record.at ? -1 : 1))
     },
-    verifyTrail: () => verifyTrail(trail, opened),
   }
 }
 
-export type { ExportFormat, ExportWhich } from './certs/export.ts'
 export { truststore } from './certs/pkcs12.ts'
 export { keySet, publicKeyPem } from './certs/signing.ts'
 export { type AuditRecord, methods }

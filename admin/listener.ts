@@ -8,7 +8,7 @@ import { asLocumError, CODES, type Code, type LocumError, statusOf } from '../co
 import type { ListenSpec } from '../core/listen.ts'
 import { type Bound, bind } from '../listeners/bind.ts'
 import { openTls } from '../listeners/tls.ts'
-import { type Answer, type Asked, readAsked } from './asked.ts'
+import { type Answer, type Asked, headOf, readAsked } from './asked.ts'
 import { html, page } from './html.ts'
 import { readableBy } from './origins.ts'
 import { type ConsolePages, findPage, HEALTH, METHODS, type Page, type ProcessPages } from './pages.ts'
@@ -103,6 +103,11 @@ async function answer(
     const refused = refuse(request, names)
     if (refused) return refused
     const found = findPage(pathOf(request))
+    if (!found && options.people && options.pages !== 'public' && isOfApi(pathOf(request))) {
+      // With the operations, which only whoever asks for them waits for.
+      const { answerApi } = await import('./api.ts')
+      return await answerApi(options.people, request, headOf(request, ''))
+    }
     if (!found || (!found.page.isPublic && options.pages === 'public'))
       return problem(404, 'Not found', 'There is nothing at this address.')
     const { page, name } = found
@@ -139,6 +144,10 @@ async function readable(
 ): Promise<Answer> {
   if (!forPages) return answered
   return { ...answered, headers: { ...answered.headers, ...(await readableBy(people, origin)) } }
+}
+
+function isOfApi(path: string): boolean {
+  return path.startsWith('/api/v1/')
 }
 
 function pathOf(request: IncomingMessage): string {
@@ -196,8 +205,10 @@ function send(
 ): void {
   response.writeHead(status, {
     ...HEADERS,
-    'Content-Type': type,
-    'Content-Length': Buffer.byteLength(body),
+    // Of what has no body nothing is told (RFC 9110 §8.6).
+    ...(status === 204 || status === 304
+      ? {}
+      : { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) }),
     ...(headers as OutgoingHttpHeaders),
   })
   response.end(request.method === 'HEAD' ? undefined : body)

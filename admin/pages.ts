@@ -27,7 +27,9 @@ export interface ConsolePages {
   /** The site's public URL. */
   readonly siteUrl: string | undefined
   /** As the program itself: each page says who may. */
-  readonly using: Pick<Context, 'as' | 'store' | 'clock' | 'random' | 'audit'>
+  readonly using: Omit<Context, 'env' | 'readFile' | 'warn'>
+  /** This program's. */
+  readonly version: string
   readonly consents: Consenting
   /** People who sign in by an issuer; undefined: nobody does. */
   readonly logins: Logins | undefined

@@ -29,6 +29,7 @@ export async function openPageSession(pages: ConsolePages, asked: Asked): Promis
   const { key, expiresAt } = await givePageKey(
     pages.using,
     { id },
+    who,
     { origin: input.origin, connections: input.connections },
     ttl,
   )

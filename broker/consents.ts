@@ -299,7 +299,15 @@ export class Consents implements Consenting {
     operation = 'provider.connect',
   ): void {
     const subject = `${provider}/${scope}`
-    this.#x.audit.record({ event: 'change', caller: by.id, via: by.via, operation, subject, outcome })
+    this.#x.audit.record({
+      event: 'change',
+      caller: by.id,
+      kind: by.kind,
+      via: by.via,
+      operation,
+      subject,
+      outcome,
+    })
   }
 }
 

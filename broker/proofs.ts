@@ -97,7 +97,7 @@ export class Proofs implements Proving {
 }
 
 function missing(kind: 'connection' | 'provider' | 'principal', name: string): LocumError {
-  return new LocumError('bad_request', `There is no ${kind} \`${name}\`.`, {
+  return new LocumError('not_found', `There is no ${kind} \`${name}\`.`, {
     hint: `\`locum ${kind} ls\` lists them.`,
   })
 }

@@ -1,20 +1,8 @@
 import type { X509Certificate } from 'node:crypto'
+import type { ExportFormat, ExportOptions, ExportWhich } from '../core/ca.ts'
 import { LocumError } from '../core/errors.ts'
 import type { Authority } from './authority.ts'
 import { truststore } from './pkcs12.ts'
-
-/** How a CA's certificate can leave: PEM for most tools, DER for Windows and phones, PKCS #12 for Java. */
-export type ExportFormat = 'pem' | 'der' | 'p12'
-
-/** Which of the CAs: all that clients should trust now, the one that signs, or the one that will. */
-export type ExportWhich = 'all' | 'current' | 'next'
-
-export interface ExportOptions {
-  /** All unless told. */
-  readonly which?: ExportWhich
-  /** Of a PKCS #12; Java's own default unless told. */
-  readonly password?: string
-}
 
 /** What Java's tools try where nobody says another. It guards nothing: there is no key in the file. */
 const PASSWORD = 'changeit'

@@ -15,7 +15,7 @@ import { templateFile } from '../operations/template-file.ts'
 import { json, table } from './output.ts'
 import { type PasteLines, pasteLines } from './paste.ts'
 import { type Asked, ask } from './questions.ts'
-import { type GlobalOptions, type Session, withSite } from './session.ts'
+import { type GlobalOptions, type LocalSession, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface AddOptions extends GlobalOptions {
@@ -120,7 +120,7 @@ function show(terminal: Terminal, template: Template, options: AddOptions): void
 
 async function add(
   terminal: Terminal,
-  session: Session,
+  session: LocalSession,
   template: Template,
   options: AddOptions,
 ): Promise<void> {

@@ -1,9 +1,10 @@
 import { Command } from 'commander'
-import { applyFile, checkFile, checkFileAlone } from '../operations/apply.ts'
+import { applyFile, applySent, checkFile, checkFileAlone, checkSent } from '../operations/apply.ts'
 import type { PlannedChange } from '../operations/reconcile.ts'
+import { gatherFile } from '../operations/sent-file.ts'
 import { isUsed, methods, readText } from '../site.ts'
-import { json } from './output.ts'
-import { type GlobalOptions, withSite } from './session.ts'
+import { json, noteLine } from './output.ts'
+import { type GlobalOptions, withSession, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface ApplyOptions extends GlobalOptions {
@@ -39,18 +40,17 @@ or { file: PATH }, and sealed.
       .action(async (_: unknown, self: Command) => {
         const { file, prune, ...options } = self.optsWithGlobals() as ApplyOptions
         const isCheck = command === check
-        const { changes } =
+        const io = { methods, env: terminal.env, readFile: readText }
+        /** What a file refers to is read on this machine, wherever it is applied. */
+        const elsewhere = async () => {
+          const sent = { ...(await gatherFile(file, io)), prune: prune ?? false }
+          return withSession(terminal, options, ({ run }) => run(isCheck ? checkSent : applySent, sent))
+        }
+        const here = () =>
           isCheck && !isUsed(options.data)
-            ? await checkFileAlone(
-                {
-                  methods,
-                  env: terminal.env,
-                  readFile: readText,
-                  warn: (line) => terminal.note(`locum: note: ${line}`),
-                },
-                file,
-              )
-            : await withSite(terminal, options, ({ run }) => run(operation, { file, prune: prune ?? false }))
+            ? checkFileAlone({ ...io, warn: (line) => terminal.note(noteLine(line)) }, file)
+            : withSite(terminal, options, ({ run }) => run(operation, { file, prune: prune ?? false }))
+        const { changes } = await (options.server === undefined ? here() : elsewhere())
         terminal.write(options.json ? json({ changes }) : changesText(changes, isCheck))
       })
   }

@@ -1,9 +1,10 @@
 import { setTimeout as timeout } from 'node:timers/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { LocumError } from '../core/errors.ts'
+import { isForPeople, listAudit, verifyAudit } from '../operations/audit.ts'
 import type { AuditRecord } from '../site.ts'
 import { json, table, timeText } from './output.ts'
-import { type GlobalOptions, withSite } from './session.ts'
+import { type GlobalOptions, withSession, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface TailOptions extends GlobalOptions {
@@ -25,40 +26,47 @@ export function auditCommand(terminal: Terminal): Command {
     .option('-f, --follow', 'wait for more')
     .action(async (_: unknown, command: Command) => {
       const { lines, follow, ...options } = command.optsWithGlobals() as TailOptions
-      await withSite(terminal, options, async ({ site }) => {
-        const show = (records: readonly AuditRecord['record'][], heads: readonly string[] | undefined) => {
-          if (options.json) terminal.write(records.map((record) => json(record)).join(''))
-          else {
-            const now = site.clock.now()
-            terminal.write(
-              table(
-                terminal,
-                heads,
-                records.map((record) => row(terminal, record, now)),
-              ),
-            )
-          }
-        }
+      const show = (
+        records: readonly AuditRecord['record'][],
+        heads: readonly string[] | undefined,
+        now: number,
+      ) => {
+        if (options.json) terminal.write(records.map((record) => json(record)).join(''))
+        else
+          terminal.write(
+            table(
+              terminal,
+              heads,
+              records.map((record) => row(terminal, record, now)),
+            ),
+          )
+      }
+      if (!follow)
+        return withSession(terminal, options, async ({ clock, run }) => {
+          const { records } = await run(listAudit, { limit: lines })
+          show(records.toReversed(), HEADS, clock.now())
+        })
+      await withSite(terminal, options, async ({ site, clock }) => {
         // Noted first: what is recorded while the rest is read may come twice, and is told by its number.
         const ends = await site.trailEnds()
         const last: AuditRecord['record'][] = []
         const seen = new Map<string, number>()
-        for await (const { file, record } of site.readTrail()) {
-          seen.set(file, record.seq)
-          if (!isForPeople(record)) continue
-          last.push(record)
+        for await (const each of site.means.trail.read()) {
+          seen.set(each.file, each.record.seq)
+          if (!isForPeople(each)) continue
+          last.push(each.record)
           if (last.length > lines) last.shift()
         }
-        show(last, HEADS)
-        if (!follow) return
+        show(last, HEADS, clock.now())
         const stopped = terminal.untilStopped().then(() => true)
         while (!(await Promise.race([stopped, timeout(FOLLOW_EVERY, false)]))) {
           const fresh = await site.readTrailBehind(ends)
-          const isNew = ({ file, record }: AuditRecord) =>
-            isForPeople(record) && record.seq > (seen.get(file) ?? 0)
+          const isNew = (each: AuditRecord) =>
+            isForPeople(each) && each.record.seq > (seen.get(each.file) ?? 0)
           show(
             fresh.filter(isNew).map(({ record }) => record),
             undefined,
+            clock.now(),
           )
         }
       })
@@ -69,8 +77,8 @@ export function auditCommand(terminal: Terminal): Command {
     .description('Find records that were changed, removed, moved or cut off, and rows changed outside Locum')
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      await withSite(terminal, options, async ({ site }) => {
-        const faults = await site.verifyTrail()
+      await withSession(terminal, options, async ({ run }) => {
+        const { faults } = await run(verifyAudit, {})
         if (options.json) terminal.write(json({ faults }))
         else if (faults.length === 0) terminal.write('The audit is whole.\n')
         else {
@@ -93,15 +101,10 @@ export function auditCommand(terminal: Terminal): Command {
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
       await withSite(terminal, options, async ({ site }) => {
-        for await (const { record } of site.readTrail()) terminal.write(json(record))
+        for await (const { record } of site.means.trail.read()) terminal.write(json(record))
       })
     })
   return audit
-}
-
-/** Not what the store says to `verify` alone. */
-function isForPeople({ event }: AuditRecord['record']): boolean {
-  return event !== 'rows' && event !== 'rows-kept'
 }
 
 function count(text: string): number {

@@ -1,10 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { Command, Option } from 'commander'
-import type { TrustedCa } from '../core/ca.ts'
+import type { ExportFormat, ExportWhich, TrustedCa } from '../core/ca.ts'
 import { LocumError } from '../core/errors.ts'
-import type { ExportFormat, ExportWhich } from '../site.ts'
 import { facts, json, timeText } from './output.ts'
-import { type GlobalOptions, withSite } from './session.ts'
+import { type GlobalOptions, withSession, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface ExportOptions extends GlobalOptions {
@@ -52,21 +51,19 @@ A PKCS #12 is a truststore for Java; it holds no key, so its password guards not
     .action(async (_: unknown, command: Command) => {
       const { format, which, out, passwordStdin, ...options } = command.optsWithGlobals() as ExportOptions
       const password = passwordStdin ? await readPassword(terminal, format) : undefined
-      await withSite(terminal, options, async ({ site }) => {
-        const content = await site.exportCa(format, { which, password })
-        if (out === undefined) {
-          if (format !== 'pem' && terminal.isInteractive) {
-            const name = format === 'der' ? 'DER' : 'PKCS #12'
-            throw new LocumError('bad_request', `${name} is binary: name a file.`, {
-              hint: `--out locum-ca.${format}`,
-            })
-          }
-          return terminal.write(content)
+      const content = await exportedCa(terminal, options, { format, which, password })
+      if (out === undefined) {
+        if (format !== 'pem' && terminal.isInteractive) {
+          const name = format === 'der' ? 'DER' : 'PKCS #12'
+          throw new LocumError('bad_request', `${name} is binary: name a file.`, {
+            hint: `--out locum-ca.${format}`,
+          })
         }
-        await write(out, content)
-        if (options.json) terminal.write(json({ format, out }))
-        else terminal.note(`Written to ${out}.`)
-      })
+        return terminal.write(content)
+      }
+      await write(out, content)
+      if (options.json) terminal.write(json({ format, out }))
+      else terminal.note(`Written to ${out}.`)
     })
 
   ca.command('rotate')
@@ -87,14 +84,14 @@ certificate from the exports. Running servers follow by themselves.
     )
     .action(async (_: unknown, command: Command) => {
       const { after, now, ...options } = command.optsWithGlobals() as RotateOptions
-      await withSite(terminal, options, async ({ site, run }) => {
-        const { rotateCa } = await import('../operations/ca.ts')
+      await withSession(terminal, options, async ({ clock, run }) => {
+        const { exportCa, rotateCa, showCa } = await import('../operations/ca.ts')
         // A site that has none yet gets its first one here, and no second one.
-        if ((await site.ca.describe(site.store)).length === 0) await site.exportCa('pem')
+        if ((await run(showCa, {})).length === 0) await run(exportCa, {})
         const input = { ...(after === undefined ? {} : { after }), ...(now ? { now } : {}) }
-        const { changed, trusted } = await run(rotateCa(site.ca), input)
+        const { changed, trusted } = await run(rotateCa, input)
         if (options.json) return terminal.write(json({ changed, trusted }))
-        const at = site.clock.now()
+        const at = clock.now()
         terminal.write(facts(trusted.flatMap((one) => caFacts(terminal, one, at))))
         if (trusted.length > 1) {
           terminal.note('Give every client both before that: locum ca export, or /ca.pem.')
@@ -106,6 +103,20 @@ certificate from the exports. Running servers follow by themselves.
       })
     })
   return ca
+}
+
+/** The certificates as a file. On the data folder nothing is loaded for it that checks inputs. */
+async function exportedCa(
+  terminal: Terminal,
+  options: GlobalOptions,
+  { format, which, password }: Pick<ExportOptions, 'format' | 'which'> & { password: string | undefined },
+): Promise<Buffer> {
+  if (options.server === undefined)
+    return withSite(terminal, options, ({ site }) => site.means.ca.export(format, { which, password }))
+  const { exportCa } = await import('../operations/ca.ts')
+  const asked = { format, which, ...(password === undefined ? {} : { password }) }
+  const { content } = await withSession(terminal, options, ({ run }) => run(exportCa, asked))
+  return Buffer.from(content, 'base64')
 }
 
 /** What people should know of a CA, as names with values. */

@@ -2,9 +2,9 @@ import { writeFile } from 'node:fs/promises'
 import { Command, Option } from 'commander'
 import { LocumError } from '../core/errors.ts'
 import type { SigningCertificate } from '../core/signing-keys.ts'
-import { certOperations } from '../operations/certs.ts'
+import { exportCert, listCerts, makeCert, rotateCert } from '../operations/certs.ts'
 import { facts, json, table, timeText } from './output.ts'
-import { type GlobalOptions, withSite } from './session.ts'
+import { type GlobalOptions, withSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface ExportOptions extends GlobalOptions {
@@ -33,13 +33,10 @@ export function certCommand(terminal: Terminal): Command {
     )
     .action(async (name: string, _: unknown, command: Command) => {
       const { kind, ...options } = command.optsWithGlobals() as GlobalOptions & { kind?: string }
-      await withSite(terminal, options, async ({ site, run }) => {
-        const made = await run(
-          certOperations(site.signing).make,
-          kind === undefined ? { name } : { name, kind },
-        )
+      await withSession(terminal, options, async ({ clock, run }) => {
+        const made = await run(makeCert, kind === undefined ? { name } : { name, kind })
         if (options.json) return terminal.write(json(made))
-        terminal.write(facts(made.flatMap((one) => certFacts(terminal, one, site.clock.now()))))
+        terminal.write(facts(made.flatMap((one) => certFacts(terminal, one, clock.now()))))
         terminal.note(`Give it to the other side: locum cert export ${name}`)
       })
     })
@@ -49,10 +46,10 @@ export function certCommand(terminal: Terminal): Command {
     .description('List signing certificates')
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      await withSite(terminal, options, async ({ site, run }) => {
-        const all = await run(certOperations(site.signing).list, {})
+      await withSession(terminal, options, async ({ clock, run }) => {
+        const all = await run(listCerts, {})
         if (options.json) return terminal.write(json(all))
-        const now = site.clock.now()
+        const now = clock.now()
         const rows = all.map((one) => [
           one.name,
           one.kind,
@@ -72,11 +69,11 @@ export function certCommand(terminal: Terminal): Command {
     .option('--now', 'let it sign at once: who does not have it yet refuses')
     .action(async (name: string, _: unknown, command: Command) => {
       const { after, now, ...options } = command.optsWithGlobals() as RotateOptions
-      await withSite(terminal, options, async ({ site, run }) => {
+      await withSession(terminal, options, async ({ clock, run }) => {
         const input = { name, ...(after === undefined ? {} : { after }), ...(now ? { now } : {}) }
-        const done = await run(certOperations(site.signing).rotate, input)
+        const done = await run(rotateCert, input)
         if (options.json) return terminal.write(json(done))
-        terminal.write(facts(done.certificates.flatMap((one) => certFacts(terminal, one, site.clock.now()))))
+        terminal.write(facts(done.certificates.flatMap((one) => certFacts(terminal, one, clock.now()))))
         const waits = done.certificates.length > 1
         terminal.note(
           `Give it to the other side${waits ? ' before that' : ' at once'}: locum cert export ${name}${waits ? ' --next' : ''}`,
@@ -98,8 +95,8 @@ export function certCommand(terminal: Terminal): Command {
     .option('--out <file>', 'where to (without it: standard output)')
     .action(async (name: string, _: unknown, command: Command) => {
       const { publicKey, format, next, out, ...options } = command.optsWithGlobals() as ExportOptions
-      await withSite(terminal, options, async ({ site, run }) => {
-        const found = await run(certOperations(site.signing).export, { name })
+      await withSession(terminal, options, async ({ run }) => {
+        const found = await run(exportCert, { name })
         const chosen = found.find(({ role }) => role === (next ? 'next' : 'signs'))
         if (!chosen)
           throw new LocumError('bad_request', `No next key of \`${name}\` waits to take over.`, {

@@ -8,7 +8,7 @@ import { checkInput, ScopeText } from '../operations/schema.ts'
 import { showSite } from '../operations/site.ts'
 import { json } from './output.ts'
 import { findServer } from './servers.ts'
-import { type GlobalOptions, type Session, withSite } from './session.ts'
+import { type GlobalOptions, type LocalSession, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface ConnectOptions extends GlobalOptions {
@@ -46,7 +46,7 @@ browser of whoever consents; a server has to run.
     })
 }
 
-async function scopeOf({ run }: Session, { as, for: text }: ConnectOptions): Promise<Scope> {
+async function scopeOf({ run }: LocalSession, { as, for: text }: ConnectOptions): Promise<Scope> {
   if ((as === undefined) === (text === undefined))
     throw new LocumError('bad_request', 'Say for whom: --as ID for a user, or --for shared or profile:NAME.')
   if (text !== undefined) return checkInput(ScopeText, text) as Scope
@@ -89,7 +89,7 @@ async function spin({ asking }: Terminal, text: string): Promise<(end: string) =
 
 async function byLink(
   terminal: Terminal,
-  { site, run }: Session,
+  { site, run }: LocalSession,
   consents: Consenting,
   request: ConsentRequest,
   { json: asJson }: ConnectOptions,

@@ -1,9 +1,9 @@
 import { Command } from 'commander'
 import { LocumError } from '../core/errors.ts'
 import { type ConnectionView, listConnections, showConnection } from '../operations/connections.ts'
-import { testConnectionBy } from '../operations/proving.ts'
+import { testConnection } from '../operations/proving.ts'
 import { facts, json, table } from './output.ts'
-import { type GlobalOptions, withSite } from './session.ts'
+import { type GlobalOptions, withSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 /** `locum connection …` */
@@ -15,7 +15,7 @@ export function connectionCommand(terminal: Terminal): Command {
     .description('List connections')
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      const all = await withSite(terminal, options, ({ run }) => run(listConnections, {}))
+      const all = await withSession(terminal, options, ({ run }) => run(listConnections, {}))
       if (options.json) return terminal.write(json(all))
       const rows = all.map((one) => [
         one.name,
@@ -34,7 +34,7 @@ export function connectionCommand(terminal: Terminal): Command {
     .argument('<name>')
     .action(async (name: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      const one = await withSite(terminal, options, ({ run }) => run(showConnection, { name }))
+      const one = await withSession(terminal, options, ({ run }) => run(showConnection, { name }))
       if (options.json) return terminal.write(json(one))
       const { allow } = one
       terminal.write(
@@ -77,8 +77,8 @@ export function connectionCommand(terminal: Terminal): Command {
     .requiredOption('--as <id>', 'the principal')
     .action(async (name: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions & { as: string }
-      const proof = await withSite(terminal, options, ({ site, run }) =>
-        site.withProving((proving) => run(testConnectionBy(proving), { name, as: options.as })),
+      const proof = await withSession(terminal, options, ({ run }) =>
+        run(testConnection, { name, as: options.as }),
       )
       if (options.json) terminal.write(json(proof))
       else

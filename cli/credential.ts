@@ -16,7 +16,7 @@ import { showProvider } from '../operations/providers.ts'
 import { showType } from '../operations/types.ts'
 import { facts, json, table, timeText } from './output.ts'
 import { askForFields, askForTyped, readFieldsFromInput } from './questions.ts'
-import { type GlobalOptions, type Session, withSite } from './session.ts'
+import { type GlobalOptions, type Session, withSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface SetOptions extends GlobalOptions {
@@ -43,7 +43,7 @@ read from standard input as one JSON object; they are never an argument:
     )
     .action(async (connection: string, _: unknown, command: Command) => {
       const { for: scope, ...options } = command.optsWithGlobals() as SetOptions
-      await withSite(terminal, options, async (session) => {
+      await withSession(terminal, options, async (session) => {
         const fields = await fieldsFor(terminal, session, connection)
         const entered = await session.run(setCredential, { connection, for: scope, fields })
         terminal.write(
@@ -59,10 +59,10 @@ read from standard input as one JSON object; they are never an argument:
     .description('List credentials, without their secrets')
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      await withSite(terminal, options, async ({ site, run }) => {
+      await withSession(terminal, options, async ({ clock, run }) => {
         const all = await run(listCredentials, {})
         if (options.json) return terminal.write(json(all))
-        const now = site.clock.now()
+        const now = clock.now()
         const rows = all.map((one) => [
           one.id,
           one.bindings.map(({ connection }) => connection).join(',') || '-',
@@ -82,9 +82,9 @@ read from standard input as one JSON object; they are never an argument:
     .argument('<id>')
     .action(async (id: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      await withSite(terminal, options, async ({ site, run }) => {
+      await withSession(terminal, options, async ({ clock, run }) => {
         const one = await run(showCredential, { id })
-        terminal.write(options.json ? json(one) : describe(terminal, one, site.clock.now()))
+        terminal.write(options.json ? json(one) : describe(terminal, one, clock.now()))
       })
     })
 
@@ -115,14 +115,14 @@ read from standard input as one JSON object; they are never an argument:
       .argument('<id>')
       .action(async (id: string, _: unknown, command: Command) => {
         const options = command.optsWithGlobals() as GlobalOptions
-        const output: unknown = await withSite(terminal, options, (session) => run(session, id))
+        const output: unknown = await withSession(terminal, options, (session) => run(session, id))
         terminal.write(options.json ? json(output) : `${id} ${done}.\n`)
       })
   }
   return credential
 }
 
-async function fieldsFor(terminal: Terminal, { site, run }: Session, connection: string) {
+async function fieldsFor(terminal: Terminal, { methods, run }: Session, connection: string) {
   // First, so that nobody types a secret for a connection that is not there.
   const { method: id, provider: name, methodConfig } = await run(showConnection, { name: connection })
   if (!terminal.asking) return readFieldsFromInput(terminal)
@@ -130,7 +130,7 @@ async function fieldsFor(terminal: Terminal, { site, run }: Session, connection:
     const { fields } = await run(showType, { name: methodConfig.type })
     return entered(await askForTyped(fields, terminal.asking))
   }
-  const method = site.methods.get(id)
+  const method = methods.get(id)
   if (!method) throw new LocumError('internal', `The connection's method is not known here.`)
   const provider = name === undefined ? undefined : await run(showProvider, { name })
   return entered(await askForFields(fieldsOf(method, provider), terminal.asking))

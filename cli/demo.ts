@@ -10,7 +10,7 @@ import { addPrincipal, revokePrincipal } from '../operations/principals.ts'
 import { type DemoCaller, entrances, type Route } from './demo-client.ts'
 import { type EchoUpstream, serveEcho } from './demo-upstream.ts'
 import { json } from './output.ts'
-import { type GlobalOptions, type Session, withSite } from './session.ts'
+import { type GlobalOptions, type LocalSession, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface DemoOptions extends GlobalOptions {
@@ -92,7 +92,7 @@ class Story {
   }
 }
 
-async function show(terminal: Terminal, session: Session, stage: Stage): Promise<void> {
+async function show(terminal: Terminal, session: LocalSession, stage: Stage): Promise<void> {
   const { options, folder, upstream } = stage
   const stopped = options.once ? undefined : terminal.untilStopped()
   const story = new Story(options.json ? () => {} : (line) => terminal.write(`${line}\n`))
@@ -102,7 +102,7 @@ async function show(terminal: Terminal, session: Session, stage: Stage): Promise
   const log = (line: string) => terminal.note(`locum: ${line}`)
   const running = await start({ data: session.site.data, store: session.site, listen, env: {}, log })
   try {
-    const caPem = (await session.site.exportCa('pem')).toString()
+    const caPem = (await session.site.means.ca.export('pem')).toString()
     const caFile = join(folder, 'locum-ca.pem')
     await writeFile(caFile, caPem)
     const route: Route = {
@@ -138,7 +138,7 @@ interface Caller extends DemoCaller {
 }
 
 /** Callers, a connection, three credentials; all as a user would enter them. */
-async function setUp({ run }: Session, stage: Stage, story: Story): Promise<Caller[]> {
+async function setUp({ run }: LocalSession, stage: Stage, story: Story): Promise<Caller[]> {
   const { folder, upstream, secrets } = stage
   story.say('Locum puts a secret where a client wrote a placeholder. All of this is thrown away afterwards.')
   story.say()
@@ -206,7 +206,7 @@ async function sendAll(
   }
 }
 
-async function revoke({ run }: Session, caller: Caller, route: Route, story: Story): Promise<void> {
+async function revoke({ run }: LocalSession, caller: Caller, route: Route, story: Story): Promise<void> {
   story.say()
   story.say(`3 · ${caller.id}'s proxy key is revoked`)
   const { suspended } = await run(revokePrincipal, { id: caller.id })
@@ -222,11 +222,11 @@ async function revoke({ run }: Session, caller: Caller, route: Route, story: Sto
   story.claim('her own credential is disabled until it is entered again, so that nobody takes it up', own)
 }
 
-async function verify({ site }: Session, story: Story): Promise<void> {
+async function verify({ site }: LocalSession, story: Story): Promise<void> {
   story.say()
   story.say('4 · The audit has all of it')
   const uses: { caller: unknown; scope: unknown }[] = []
-  for await (const { record } of site.readTrail()) {
+  for await (const { record } of site.means.trail.read()) {
     if (record.event === 'use') uses.push({ caller: record.caller, scope: record.scope })
   }
   for (const { id, scope } of USERS) {
@@ -237,7 +237,7 @@ async function verify({ site }: Session, story: Story): Promise<void> {
       right >= 3 && right === own.length,
     )
   }
-  const faults = await site.verifyTrail()
+  const faults = await site.means.trail.verify()
   story.claim('its chain of hashes is whole', faults.length === 0)
 }
 

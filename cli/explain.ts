@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import type { Explanation } from '../core/explain.ts'
 import { explainRequest } from '../operations/explain.ts'
 import { facts, json } from './output.ts'
-import { type GlobalOptions, withSite } from './session.ts'
+import { type GlobalOptions, withSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface ExplainOptions extends GlobalOptions {
@@ -28,7 +28,7 @@ Nothing is sent and nothing is decrypted.
     .action(async (method: string, url: string, _: unknown, command: Command) => {
       const { as, header, ...options } = command.optsWithGlobals() as ExplainOptions
       const input = { method, url, as, headers: header }
-      const explanation = await withSite(terminal, options, ({ run }) => run(explainRequest, input))
+      const explanation = await withSession(terminal, options, ({ run }) => run(explainRequest, input))
       terminal.write(options.json ? json(explanation) : describe(explanation))
     })
 }

@@ -75,3 +75,8 @@ export function shellText(text: string): string {
 export function json(value: unknown): string {
   return `${JSON.stringify(value)}\n`
 }
+
+/** How people see what they should know although it was done. */
+export function noteLine(line: string): string {
+  return `locum: note: ${line}`
+}

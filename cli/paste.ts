@@ -7,7 +7,7 @@ import { checkAnswers, fillTemplate, type Template } from '../operations/templat
 import { contentOf, shellText } from './output.ts'
 import { PROXY } from './serve.ts'
 import { findServer } from './servers.ts'
-import type { Session } from './session.ts'
+import type { LocalSession } from './session.ts'
 
 /** Lines that a person pastes to use a connection. No key is in them. */
 export interface PasteLines {
@@ -26,7 +26,7 @@ export interface PasteLines {
 
 /** How to call an API that was just added, with its harmless request. */
 export async function pasteLines(
-  session: Session,
+  session: LocalSession,
   template: Template,
   { connection, credential, beside }: Added,
   answers: Readonly<Record<string, string>>,
@@ -62,7 +62,7 @@ export async function pasteLines(
 }
 
 /** Somebody whom the credential serves, and how their key is written in a shell. */
-async function callerFor({ site, run }: Session, scope: Scope): Promise<{ id: string; key: string }> {
+async function callerFor({ site, run }: LocalSession, scope: Scope): Promise<{ id: string; key: string }> {
   const key = '$LOCUM_KEY'
   if (scope.startsWith('user:')) return { id: scope.slice(5), key }
   const principals = (await run(listPrincipals, {})).filter(({ disabled }) => !disabled)

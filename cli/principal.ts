@@ -11,7 +11,7 @@ import {
   showPrincipal,
 } from '../operations/principals.ts'
 import { facts, json, table, timeText } from './output.ts'
-import { type GlobalOptions, type Session, withSite } from './session.ts'
+import { type GlobalOptions, type Session, withSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface AddOptions extends GlobalOptions {
@@ -74,7 +74,7 @@ The key is printed alone on standard output, so that it can be kept at once:
         ...{ id, kind, profile, email, projects: project, admin, mayActFor, ttl },
         limits: Object.keys(limits).length > 0 ? limits : undefined,
       }
-      const given = await withSite(terminal, options, ({ run }) => run(addPrincipal, defined(input)))
+      const given = await withSession(terminal, options, ({ run }) => run(addPrincipal, defined(input)))
       printKey(terminal, options, given, `Added ${id} (${kind}).`)
     })
 
@@ -83,10 +83,10 @@ The key is printed alone on standard output, so that it can be kept at once:
     .description('List users and services')
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      await withSite(terminal, options, async ({ site, run }) => {
+      await withSession(terminal, options, async ({ clock, run }) => {
         const principals = await run(listPrincipals, {})
         if (options.json) return terminal.write(json(principals))
-        const now = site.clock.now()
+        const now = clock.now()
         const rows = principals.map((one) => [
           one.id,
           one.kind,
@@ -108,10 +108,10 @@ The key is printed alone on standard output, so that it can be kept at once:
     .argument('<id>')
     .action(async (id: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      await withSite(terminal, options, async ({ site, run }) => {
+      await withSession(terminal, options, async ({ clock, run }) => {
         const one = await run(showPrincipal, { id })
         if (options.json) return terminal.write(json(one))
-        const now = site.clock.now()
+        const now = clock.now()
         terminal.write(
           facts([
             ['id', one.id],
@@ -157,7 +157,7 @@ are entered again: whoever can give keys must not get at a user's secrets with o
     )
     .action(async (id: string, _: unknown, command: Command) => {
       const { ttl, ...options } = command.optsWithGlobals() as AddOptions
-      const given = await withSite(terminal, options, ({ run }) =>
+      const given = await withSession(terminal, options, ({ run }) =>
         run(rotatePrincipalKey, defined({ id, ttl })),
       )
       printKey(terminal, options, given, `Keys that ${id} had before no longer work.`)
@@ -190,7 +190,7 @@ are entered again: whoever can give keys must not get at a user's secrets with o
       .argument('<id>')
       .action(async (id: string, _: unknown, command: Command) => {
         const options = command.optsWithGlobals() as GlobalOptions
-        const output: unknown = await withSite(terminal, options, (session) => run(session, id))
+        const output: unknown = await withSession(terminal, options, (session) => run(session, id))
         terminal.write(options.json ? json(output) : `${id} ${done}.\n`)
       })
   }

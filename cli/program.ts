@@ -30,6 +30,7 @@ async function program(
         'LOCUM_DATA or ./locum-data',
       ),
     )
+    .option('--server <url>', 'ask the console of another site, by the key in LOCUM_KEY or on standard input')
     .option('--json', 'print results as JSON')
     .addHelpText(
       'after',
@@ -48,9 +49,12 @@ First steps:
   return root
 }
 
+/** Options of the command itself that take a value. */
+const VALUED = ['--data', '--server']
+
 /** The first word that is no option of the command itself, nor the value of one. */
 function verbNamed(args: readonly string[]): string | undefined {
-  const at = args.findIndex((arg, i) => !arg.startsWith('-') && args[i - 1] !== '--data')
+  const at = args.findIndex((arg, i) => !arg.startsWith('-') && !VALUED.includes(args[i - 1] ?? ''))
   return args[at]
 }
 

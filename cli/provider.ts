@@ -1,7 +1,8 @@
 import { Command } from 'commander'
 import { listProviders, showProvider } from '../operations/providers.ts'
+import { showTrustPolicy } from '../operations/proving.ts'
 import { facts, json, shellWord, table } from './output.ts'
-import { type GlobalOptions, withSite } from './session.ts'
+import { type GlobalOptions, withSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 /** `locum provider …` */
@@ -13,7 +14,7 @@ export function providerCommand(terminal: Terminal): Command {
     .description('List providers, without their secrets')
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      const all = await withSite(terminal, options, ({ run }) => run(listProviders, {}))
+      const all = await withSession(terminal, options, ({ run }) => run(listProviders, {}))
       if (options.json) return terminal.write(json(all))
       const rows = all.map(({ name, method, config, calls, connections, managedBy }) => [
         name,
@@ -34,7 +35,7 @@ export function providerCommand(terminal: Terminal): Command {
     .argument('<name>')
     .action(async (name: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      const one = await withSite(terminal, options, ({ run }) => run(showProvider, { name }))
+      const one = await withSession(terminal, options, ({ run }) => run(showProvider, { name }))
       if (options.json) return terminal.write(json(one))
       terminal.write(
         facts([
@@ -68,8 +69,8 @@ It works before there is a role. The last line makes one; its ARN then goes into
     .action(async (name: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions & { site?: string[]; principal?: string }
       const { site: sites = [], principal } = options
-      const trust = await withSite(terminal, options, ({ site }) =>
-        site.withProving((proving) => proving.trust(name, { sites, principal })),
+      const trust = await withSession(terminal, options, ({ run }) =>
+        run(showTrustPolicy, { name, sites, ...(principal === undefined ? {} : { principal }) }),
       )
       if (options.json) return terminal.write(json(trust))
       terminal.write(

@@ -7,7 +7,7 @@ import { runChild, SignalRelay } from './child.ts'
 import { clientEnvironment } from './client-environment.ts'
 import { directHosts } from './direct-hosts.ts'
 import { findServer } from './servers.ts'
-import { type GlobalOptions, type Session, withSite } from './session.ts'
+import { type GlobalOptions, type LocalSession, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 import { makeTrustFolder } from './trust-files.ts'
 import type { EndWith } from './verbs.ts'
@@ -60,7 +60,7 @@ function wordsOf(command: Command): readonly string[] {
 /** Returns the exit code. */
 async function runIn(
   terminal: Terminal,
-  session: Session,
+  session: LocalSession,
   id: string,
   [program = '', ...args]: readonly string[],
   relay: SignalRelay,
@@ -119,7 +119,7 @@ interface Serving {
 }
 
 /** The server on this data folder, or one in this process. */
-async function findOrStart(terminal: Terminal, { site }: Session): Promise<Serving> {
+async function findOrStart(terminal: Terminal, { site }: LocalSession): Promise<Serving> {
   const server = await findServer(site.data)
   if (server) return { proxyUrl: server.proxyUrl, close: async () => {} }
   const { start } = await import('../main.ts')
@@ -130,14 +130,14 @@ async function findOrStart(terminal: Terminal, { site }: Session): Promise<Servi
   return { proxyUrl: running.proxyUrl, close: () => running.close(0) }
 }
 
-async function trustFolder({ site }: Session, warn: (line: string) => void) {
+async function trustFolder({ site }: LocalSession, warn: (line: string) => void) {
   const { truststore } = await import('../site.ts')
-  const caPem = (await site.exportCa('pem')).toString()
+  const caPem = (await site.means.ca.export('pem')).toString()
   return makeTrustFolder({ caPem, truststore: (all) => truststore(all, 'changeit'), warn })
 }
 
 /** What the program reaches without Locum. */
-async function hosts({ env }: Terminal, { site }: Session) {
+async function hosts({ env }: Terminal, { site }: LocalSession) {
   const connections = await site.store.connections(LOCAL)
   const before = env.no_proxy || env.NO_PROXY
   return directHosts(

@@ -14,7 +14,7 @@ import { addFirstAdministrator, dropFirstAdministrator } from '../operations/pri
 import { changesText } from './apply.ts'
 import { contentOf, json } from './output.ts'
 import { ServerSign } from './servers.ts'
-import { type GlobalOptions, type Session, withSite } from './session.ts'
+import { type GlobalOptions, type LocalSession, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface ServeOptions extends GlobalOptions {
@@ -63,7 +63,7 @@ key once: here on a terminal, otherwise in the file admin-key in the data folder
       const log = (line: string) => terminal.note(withoutSecrets(`locum: ${line}`))
       const onTampered = (table: string, id: string) =>
         log(`the row ${id} in ${table} was changed outside Locum and is not used`)
-      await withSite(terminal, { data: options.data, onTampered }, (session) =>
+      await withSite(terminal, { data: options.data, server: options.server, onTampered }, (session) =>
         serve(terminal, session, options, log),
       )
     })
@@ -76,7 +76,7 @@ function seconds(text: string): number {
 
 async function serve(
   terminal: Terminal,
-  session: Session,
+  session: LocalSession,
   options: ServeOptions,
   log: (line: string) => void,
 ): Promise<void> {
@@ -93,7 +93,7 @@ async function serve(
     if (options.json) terminal.write(json({ ...started, ...given }))
     else terminal.write(welcome(running, session.site.data, given, connections))
     // The default one is made where there is none.
-    await session.site.signing.list(session.site.store)
+    await session.site.means.signing.list(session.site.store)
     await stopped
     log(`stopping; running requests have ${options.grace} s to end`)
   } finally {
@@ -103,7 +103,7 @@ async function serve(
 }
 
 async function applyConfig(
-  session: Session,
+  session: LocalSession,
   file: string,
   log: (line: string) => void,
 ): Promise<FileContent> {
@@ -113,7 +113,7 @@ async function applyConfig(
 }
 
 async function startOn(
-  { site }: Session,
+  { site }: LocalSession,
   options: ServeOptions,
   content: FileContent | undefined,
   env: Terminal['env'],
@@ -181,7 +181,7 @@ interface FirstKey {
 }
 
 /** Nothing but the first time. A key that could not be handed over is taken back. */
-async function giveFirstKey(terminal: Terminal, { site, run }: Session): Promise<FirstKey> {
+async function giveFirstKey(terminal: Terminal, { site, run }: LocalSession): Promise<FirstKey> {
   const given = await run(addFirstAdministrator, {})
   if (!given) return {}
   if (terminal.isInteractive) return { adminKey: given.key }

@@ -1,8 +1,9 @@
 import { Command } from 'commander'
+import { showCa } from '../operations/ca.ts'
 import { showSite } from '../operations/site.ts'
 import { caFacts } from './ca.ts'
 import { facts, json, timeText } from './output.ts'
-import { type GlobalOptions, withSite } from './session.ts'
+import { type GlobalOptions, withSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 /** `locum site …` */
@@ -13,17 +14,17 @@ export function siteCommand(terminal: Terminal): Command {
     .description('Show its id, address, contact and CA')
     .action(async (_: unknown, self: Command) => {
       const options = self.optsWithGlobals() as GlobalOptions
-      await withSite(terminal, options, async ({ site, run }) => {
+      await withSession(terminal, options, async ({ clock, run }) => {
         const one = await run(showSite, {})
-        const ca = await site.ca.describe(site.store)
+        const ca = await run(showCa, {})
         if (options.json) return terminal.write(json({ ...one, ca }))
-        const now = site.clock.now()
+        const now = clock.now()
         terminal.write(
           facts([
             ['id', one.id],
             ['url', one.url],
             ['contact', one.contact],
-            ['data', site.data],
+            [options.server === undefined ? 'data' : 'server', options.server ?? options.data],
             ['made', timeText(terminal, one.createdAt, now)],
             ...ca.flatMap((each) => caFacts(terminal, each, now)),
           ]),

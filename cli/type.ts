@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { LocumError } from '../core/errors.ts'
 import { importType, listTypes, removeType, showType, type TypeView } from '../operations/types.ts'
 import { facts, json, table } from './output.ts'
-import { type GlobalOptions, withSite } from './session.ts'
+import { type GlobalOptions, withSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What OpenFn's adaptors call theirs, each in a folder of the adaptor's name. */
@@ -19,7 +19,7 @@ export function typeCommand(terminal: Terminal): Command {
     .description('List credential types')
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      const all = await withSite(terminal, options, ({ run }) => run(listTypes, {}))
+      const all = await withSession(terminal, options, ({ run }) => run(listTypes, {}))
       if (options.json) return terminal.write(json(all))
       const rows = all.map(({ name, fields, oauth, connections }) => [
         name,
@@ -37,7 +37,7 @@ export function typeCommand(terminal: Terminal): Command {
     .argument('<name>')
     .action(async (name: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      const one = await withSite(terminal, options, ({ run }) => run(showType, { name }))
+      const one = await withSession(terminal, options, ({ run }) => run(showType, { name }))
       terminal.write(options.json ? json(one) : describe(one))
     })
 
@@ -65,7 +65,7 @@ Of a folder it takes each NAME.json, and each configuration-schema.json further 
       const found = await Promise.all(
         files.map(async (file) => ({ file, name: name ?? nameOf(file), schema: await readSchema(file) })),
       )
-      await withSite(terminal, options, async ({ run }) => {
+      await withSession(terminal, options, async ({ run }) => {
         const done = []
         for (const { file, name: called, schema } of found) {
           const { type: made, changed } = await run(importType, { name: called, schema }).catch((thrown) => {
@@ -88,7 +88,7 @@ Of a folder it takes each NAME.json, and each configuration-schema.json further 
     .argument('<name>')
     .action(async (name: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals() as GlobalOptions
-      await withSite(terminal, options, ({ run }) => run(removeType, { name }))
+      await withSession(terminal, options, ({ run }) => run(removeType, { name }))
     })
   return type
 }

@@ -1,4 +1,5 @@
 import type { Code, Entrance, LocumError } from './errors.ts'
+import type { Principal } from './words.ts'
 
 /** One line of the audit. Never a secret, never a query string. Times are added by the writer. */
 export type AuditEntry =
@@ -55,8 +56,9 @@ export type AuditEntry =
     }
   | {
       readonly event: 'change'
-      /** Who did it. */
+      /** Who did it, and whether that is a person or a program. */
       readonly caller: string
+      readonly kind: Principal['kind']
       readonly via: string
       /** `principal.add`, `credential.set`… */
       readonly operation: string

@@ -12,7 +12,7 @@ interface CodeMeaning {
   readonly proxyError: string
 }
 
-/** `caller_unauthenticated` and `connection_not_found` have another status at the gateway; see `statusOf`. */
+/** Those of the management API alone are `not_found`, `conflict` and `outdated`. `caller_unauthenticated` and `connection_not_found` have another status at the gateway; see `statusOf`. */
 export const CODES = {
   bad_request: { status: 400, title: 'The request is not valid', proxyError: 'http_request_error' },
   placeholder_unknown: { status: 400, title: 'Unknown placeholder', proxyError: 'http_request_error' },
@@ -38,6 +38,9 @@ export const CODES = {
     title: 'No connection for this destination',
     proxyError: 'http_request_denied',
   },
+  not_found: { status: 404, title: 'Not there', proxyError: 'http_request_denied' },
+  conflict: { status: 409, title: 'Said otherwise before', proxyError: 'http_request_denied' },
+  outdated: { status: 412, title: 'Changed meanwhile', proxyError: 'http_request_denied' },
   too_large: { status: 413, title: 'Too large', proxyError: 'http_request_error' },
   authority_mismatch: { status: 421, title: 'Names contradict each other', proxyError: 'http_request_error' },
   credential_missing: { status: 424, title: 'No credential', proxyError: 'http_request_denied' },

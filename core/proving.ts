@@ -12,7 +12,7 @@ export interface Proof {
 
 /** Tries connections with whatever they hold; nothing that they hold comes back. */
 export interface Proving {
-  /** For a principal of this id. Throws bad_request where there is no such connection or principal. */
+  /** For a principal of this id. Throws not_found where there is no such connection or principal. */
   connection(name: string, principal: string): Promise<Proof>
   /** What the other side has to set up. `sites`: this one where none is named. Throws bad_request, refresh_failed. */
   trust(provider: string, x: { sites: readonly string[]; principal: string | undefined }): Promise<Trust>

@@ -112,7 +112,10 @@ export interface Asked {
 }
 
 /** Whether `allow` lets this caller use the connection at all. */
-export function allowsCaller(route: Route, principal: Principal): boolean {
+export function allowsCaller(
+  route: { readonly connection: Pick<Connection, 'allow'> },
+  principal: Pick<Principal, 'profile' | 'projects'>,
+): boolean {
   const { profiles, projects } = route.connection.allow
   if (profiles && !(principal.profile !== undefined && profiles.includes(principal.profile))) return false
   return !projects || projects.some((project) => principal.projects.includes(project))

@@ -7,7 +7,7 @@ import { closed, Name, nearest } from './schema.ts'
 /** A connection with its destinations as text. It never holds a secret. */
 export type ConnectionView = Omit<Connection, 'destinations'> & { readonly destinations: readonly string[] }
 
-/** Throws bad_request where there is none of that name. */
+/** Throws not_found where there is none of that name. */
 export async function findConnection(
   { as, store }: Pick<Context, 'as' | 'store'>,
   name: string,
@@ -18,7 +18,7 @@ export async function findConnection(
     name,
     (await store.connections(as)).map((other) => other.name),
   )
-  throw new LocumError('bad_request', `There is no connection \`${name}\`.`, {
+  throw new LocumError('not_found', `There is no connection \`${name}\`.`, {
     hint: meant === undefined ? '`locum connection ls` lists them.' : `Did you mean \`${meant}\`?`,
   })
 }

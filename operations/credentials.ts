@@ -97,7 +97,7 @@ export async function enterCredential(context: Context, entry: Entry): Promise<C
   return credential
 }
 
-/** What a connection's credentials are made of, where it says a type. Throws bad_request where that is gone. */
+/** What a connection's credentials are made of, where it says a type. Throws not_found where that is gone. */
 export async function typeOf(
   context: Pick<Context, 'as' | 'store'>,
   { methodConfig: { type } }: Pick<Connection, 'methodConfig'>,
@@ -118,7 +118,7 @@ function plainFields({ schema }: CredentialType): string[] {
 async function find({ as, store }: Context, id: string): Promise<Credential> {
   const credential = await store.credential(as, id)
   if (credential) return credential
-  throw new LocumError('bad_request', 'There is no credential of that id.', {
+  throw new LocumError('not_found', 'There is no credential of that id.', {
     hint: '`locum credential ls` lists them.',
   })
 }
@@ -205,10 +205,10 @@ async function viewOne(context: Context, id: string): Promise<CredentialView> {
   return view(await find(context, id), await usesOf(context), context.methods)
 }
 
-/** Throws bad_request where it is a user's who is not there. */
+/** Throws not_found where it is a user's who is not there. */
 export async function checkScope({ as, store }: Context, scope: Scope): Promise<void> {
   if (!scope.startsWith('user:') || (await store.principal(as, scope.slice(5)))) return
-  throw new LocumError('bad_request', `There is no principal \`${scope.slice(5)}\`.`, {
+  throw new LocumError('not_found', `There is no principal \`${scope.slice(5)}\`.`, {
     hint: `locum principal add ${scope.slice(5)}`,
   })
 }

@@ -77,7 +77,7 @@ export interface FileContent {
   problem(path: Path, says: string, part?: 'key' | 'value'): Problem
 }
 
-type Io = Pick<Context, 'methods' | 'env' | 'readFile'>
+type Io = Pick<Context, 'methods' | 'env'>
 
 interface Reading extends Io {
   readonly readText: ReadText
@@ -89,12 +89,30 @@ interface Reading extends Io {
  * Reads a file with everything that it refers to. Throws bad_request, a line a problem, each with
  * file, line, column and key; no value of a secret is ever in it.
  */
-export async function readConfigFile(file: string, io: Io): Promise<FileContent> {
-  const read = await readBeside('.', io.readFile)(file)
-  if ('problem' in read) {
-    throw new LocumError('bad_request', read.problem.replace(/^cannot read/, 'Cannot read'))
-  }
-  const document = parseFile(read.text, file)
+export async function readConfigFile(
+  file: string,
+  { readFile, ...io }: Io & Pick<Context, 'readFile'>,
+): Promise<FileContent> {
+  const text = await readConfig(file, readFile)
+  return readConfigText({ file, text, servesHere: true }, { ...io, readText: readBeside(file, readFile) })
+}
+
+/** A file's text. Throws bad_request. */
+export async function readConfig(file: string, readFile: Context['readFile']): Promise<string> {
+  const read = await readBeside('.', readFile)(file)
+  if ('text' in read) return read.text
+  throw new LocumError('bad_request', read.problem.replace(/^cannot read/, 'Cannot read'))
+}
+
+/**
+ * As `readConfigFile`; `readText` reads what it refers to. Unless it `servesHere`, what it says to `serve`
+ * alone is passed over, with what that refers to.
+ */
+export async function readConfigText(
+  { file, text, servesHere }: { readonly file: string; readonly text: string; readonly servesHere: boolean },
+  io: Io & Pick<Reading, 'readText'>,
+): Promise<FileContent> {
+  const document = parseFile(text, file)
   const problems: Problem[] = []
   const at: FileContent['problem'] = (path, says, part) => ({ ...document.locate(path, part), path, says })
 
@@ -103,11 +121,10 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
   }
   if (problems.length > 0) throw fileError(file, problems)
 
-  const value = (document.value ?? {}) as FileValue
+  const value = servesHere ? asFile(document.value) : ofEverybody(asFile(document.value))
   const notes: string[] = []
   const reading: Reading = {
     ...io,
-    readText: readBeside(file, io.readFile),
     note: (path, says) => {
       const { line } = at(path, says)
       notes.push(`${file}:${line}: ${says}`)
@@ -146,6 +163,15 @@ export async function readConfigFile(file: string, io: Io): Promise<FileContent>
     notes,
     problem: at,
   }
+}
+
+function asFile(value: unknown): FileValue {
+  return (value ?? {}) as FileValue
+}
+
+/** Without what it says to `serve` alone. */
+function ofEverybody({ listen, egress, notify, identity, ...rest }: FileValue): FileValue {
+  return identity?.default === undefined ? rest : { ...rest, identity: { default: identity.default } }
 }
 
 function checkSite({ site }: FileValue, { problem }: Reading): void {

@@ -27,7 +27,7 @@ export function fileJsonSchema(methods: AuthMethods): SchemaNode {
 }
 
 /** Plain JSON Schema: what is ours alone goes, or becomes what editors show. */
-function plain(schema: TSchema): SchemaNode {
+export function plain(schema: TSchema): SchemaNode {
   return rewrite(JSON.parse(JSON.stringify(schema)) as SchemaNode)
 }
 

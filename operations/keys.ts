@@ -64,6 +64,7 @@ export async function suspendOwn(
     audit.record({
       event: 'change',
       caller: as.id,
+      kind: as.kind,
       via: as.via,
       operation: 'credential.suspend',
       subject: credential.id,

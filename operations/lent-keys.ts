@@ -4,20 +4,17 @@ import { refuseFederated } from '../core/identity.ts'
 import { proxyKeyHash, proxyKeyText } from '../core/proxy-key.ts'
 import type { ProxyKeyRecord } from '../core/words.ts'
 import { LENT } from './keys.ts'
-import { defineOperation, type Rule } from './operation.ts'
+import { dataHolder, defineOperation } from './operation.ts'
 import { findPrincipal } from './principals.ts'
 import { closed, PrincipalId } from './schema.ts'
 
 /** ms that a lent key is valid unless it is prolonged: what is left of it when its borrower is killed. */
 export const LENT_FOR = 5 * 60_000
 
-/** A lent key serves whatever its principal may, a user's own credentials too: no administrator's to give (R28). */
-const dataHolder: Rule = {
-  says: 'whoever holds the data folder',
-  allows: ({ via }) => via === 'local',
-}
-
-/** A key for a while. The hash names it when it is prolonged or returned. */
+/**
+ * A key for a while. It serves whatever its principal may, a user's own credentials too: no administrator's
+ * to give (R28). The hash names it when it is prolonged or returned.
+ */
 export interface LentKey {
   readonly id: string
   readonly key: string

@@ -3,9 +3,10 @@ import type { Audit } from '../core/audit.ts'
 import type { AuthMethods } from '../core/auth-method.ts'
 import type { Clock } from '../core/clock.ts'
 import { asLocumError, LocumError } from '../core/errors.ts'
+import type { Means } from '../core/means.ts'
 import { withoutSecrets } from '../core/shown.ts'
 import type { Sealer, Store } from '../core/store.ts'
-import type { Principal } from '../core/words.ts'
+import { type Principal, SYSTEM } from '../core/words.ts'
 import { checkInput } from './schema.ts'
 
 /** What an operation may use of the world. */
@@ -17,6 +18,7 @@ export interface Context {
   readonly methods: AuthMethods
   readonly audit: Audit
   readonly clock: Clock
+  readonly means: Means
   random(bytes: number): Uint8Array
   readonly env: Readonly<Record<string, string | undefined>>
   /** The whole file as UTF-8. Throws as `node:fs` does. */
@@ -32,6 +34,15 @@ export interface Rule {
 }
 
 export const administrators: Rule = { says: 'an administrator', allows: (as) => as.admin }
+
+/** What reaches through to secrets, or to this machine: its files, its environment. */
+export const dataHolder: Rule = {
+  says: 'whoever holds the data folder',
+  allows: ({ via }) => via === 'local',
+}
+
+/** Whoever is known here. What it reaches is their own, which its work sees to. */
+export const everybody: Rule = { says: 'somebody who is known here', allows: () => true }
 
 /** What people can do: written once, for the command, the file and the API. */
 export interface Operation<I extends TSchema = TSchema, O = unknown> {
@@ -56,13 +67,14 @@ export function defineOperation<I extends TSchema, O>(operation: Operation<I, O>
 
 /**
  * Runs an operation: who may, then the input, then the work. All the writes of one that changes
- * something happen, with its line in the audit, or none, unless it waits for others. Throws not_allowed, bad_request (naming the
- * field), and what the operation throws.
+ * something happen, with its line in the audit, or none, unless it waits for others. `around` is called
+ * with the work, within the same transaction. Throws not_allowed, bad_request (naming the field), and what both throw.
  */
 export async function runOperation<I extends TSchema, O>(
   context: Context,
   operation: Operation<I, O>,
   input: unknown,
+  around: (inside: Context, work: () => Promise<O>) => Promise<O> = (_, work) => work(),
 ): Promise<O> {
   const { as, store, audit } = context
   const { subject } = operation
@@ -71,6 +83,7 @@ export async function runOperation<I extends TSchema, O>(
     audit.record({
       event: 'change',
       caller: as.id,
+      kind: as.kind,
       via: as.via,
       operation: operation.name,
       subject: about,
@@ -78,17 +91,22 @@ export async function runOperation<I extends TSchema, O>(
     })
   try {
     if (!operation.who.allows(as)) {
-      throw new LocumError('not_allowed', `Only ${operation.who.says} may do that.`)
+      throw new LocumError('not_allowed', `Only ${operation.who.says} may do that.`, {
+        hint: operation.who === dataHolder ? 'It takes the command on the machine that has it.' : undefined,
+      })
     }
     const checked = checkInput(operation.input, input)
-    if (!subject) return await operation.run(context, checked)
+    if (!subject) return await around(context, () => operation.run(context, checked))
     about = subject(checked)
-    const work = async (inside: Store) => {
-      const output = await operation.run({ ...context, store: inside }, checked)
+    const work = async (inside: Context) => {
+      const output = await around(inside, () => operation.run(inside, checked))
       if (operation.changed?.(output) !== false) record('done')
       return output
     }
-    return await (operation.waits ? work(store) : store.transact(as, work))
+    // Who may was judged above.
+    return await (operation.waits
+      ? work(context)
+      : store.transact(SYSTEM, (store) => work({ ...context, store })))
   } catch (thrown) {
     const error = asLocumError(thrown)
     if (subject) {

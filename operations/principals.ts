@@ -24,7 +24,7 @@ export interface GivenKey {
 
 const One = closed({ id: PrincipalId })
 
-/** Throws bad_request where there is none of that id. */
+/** Throws not_found where there is none of that id. */
 export async function findPrincipal(
   { as, store }: Pick<Context, 'as' | 'store'>,
   id: string,
@@ -35,7 +35,7 @@ export async function findPrincipal(
     id,
     (await store.principals(as)).map((other) => other.id),
   )
-  throw new LocumError('bad_request', `There is no principal \`${id}\`.`, {
+  throw new LocumError('not_found', `There is no principal \`${id}\`.`, {
     hint: meant === undefined ? '`locum principal ls` lists them.' : `Did you mean \`${meant}\`?`,
   })
 }

@@ -20,7 +20,7 @@ export interface ProviderView {
   readonly version: number
 }
 
-/** Throws bad_request where there is none of that name. */
+/** Throws not_found where there is none of that name. */
 export async function findProvider(
   { as, store }: Pick<Context, 'as' | 'store'>,
   name: string,
@@ -31,12 +31,12 @@ export async function findProvider(
     name,
     (await store.providers(as)).map((other) => other.name),
   )
-  throw new LocumError('bad_request', `There is no provider \`${name}\`.`, {
+  throw new LocumError('not_found', `There is no provider \`${name}\`.`, {
     hint: meant === undefined ? '`locum provider ls` lists them.' : `Did you mean \`${meant}\`?`,
   })
 }
 
-/** That of a connection, if it has one. Throws bad_request where it is gone. */
+/** That of a connection, if it has one. Throws not_found where it is gone. */
 export async function findProviderOf(
   context: Pick<Context, 'as' | 'store'>,
   { provider }: Pick<Connection, 'provider'>,

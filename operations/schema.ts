@@ -64,6 +64,18 @@ export function durationMs(text: string): number {
   return Number(text.slice(0, -1)) * UNITS[text.at(-1) as keyof typeof UNITS]
 }
 
+/**
+ * When what is rotated takes over (Unix ms); undefined: as usual. Throws bad_request where two times
+ * are given.
+ */
+export function waitOf(when: { after?: string; now?: boolean }, now: number): number | undefined {
+  const { after } = when
+  if (when.now && after !== undefined)
+    throw new LocumError('bad_request', 'The next one takes over now or after a while, not both.')
+  if (when.now) return now
+  return after === undefined ? undefined : now + durationMs(after)
+}
+
 /** One thing that does not fit: where, and what was expected. */
 export interface Misfit {
   /** Keys and indices from the root. For an unknown key it ends in that key. */

@@ -57,7 +57,7 @@ async function holderOf({ as, store, clock }: Using, key: string) {
 
 /** Signs somebody in at the console: what the cookie holds. */
 export function openConsoleSession(x: Using, principal: PrincipalRecord): Promise<GivenKey> {
-  return give(x, principal.id, CONSOLE_FOR, CONSOLE_KEY, 'session.open')
+  return give(x, principal, principal, CONSOLE_FOR, CONSOLE_KEY, 'session.open')
 }
 
 export async function closeConsoleSession({ as, store }: Using, cookie: string): Promise<void> {
@@ -66,19 +66,21 @@ export async function closeConsoleSession({ as, store }: Using, cookie: string):
   if (found?.key.managedBy === CONSOLE_KEY) await store.removeKeys(as, found.principal.id, hash)
 }
 
-/** A short key for a page of one origin, which calls as that user. */
+/** A short key for a page of one origin, which calls as that user. `by` is who asked for it. */
 export function givePageKey(
   x: Using,
   user: Pick<Principal, 'id'>,
+  by: Pick<Principal, 'id' | 'kind'>,
   only: KeyBounds,
   ttl: number = PAGE_FOR.usual,
 ): Promise<GivenKey> {
-  return give(x, user.id, Math.min(ttl, PAGE_FOR.most), PAGE_KEY, 'session.page', only)
+  return give(x, user, by, Math.min(ttl, PAGE_FOR.most), PAGE_KEY, 'session.page', only)
 }
 
 async function give(
   { as, store, clock, random, audit }: Using,
-  id: string,
+  { id }: Pick<Principal, 'id'>,
+  { id: caller, kind }: Pick<Principal, 'id' | 'kind'>,
   ttl: number,
   managedBy: string,
   operation: string,
@@ -100,7 +102,8 @@ async function give(
       managedBy,
       only,
     })
-    audit.record({ event: 'change', caller: id, via: 'session', operation, subject: id, outcome: 'done' })
+    const done = { operation, subject: id, outcome: 'done' } as const
+    audit.record({ event: 'change', caller, kind, via: 'session', ...done })
   })
   return { key, expiresAt }
 }

@@ -13,7 +13,7 @@ export interface TypeView extends CredentialType {
   readonly connections: readonly string[]
 }
 
-/** Throws bad_request where there is none of that name. */
+/** Throws not_found where there is none of that name. */
 export async function findType(
   { as, store }: Pick<Context, 'as' | 'store'>,
   name: string,
@@ -25,7 +25,7 @@ export async function findType(
     name,
     types.map((one) => one.name),
   )
-  throw new LocumError('bad_request', `There is no credential type \`${name}\`.`, {
+  throw new LocumError('not_found', `There is no credential type \`${name}\`.`, {
     hint: meant === undefined ? '`locum type import FILE` brings one in.' : `Did you mean \`${meant}\`?`,
   })
 }

@@ -72,7 +72,7 @@ t.test('a command line that cannot be read is 2, what failed is 1, what is done 
   t.match(await run('principal show ada'), {
     code: 1,
     out: '',
-    err: /^locum: bad_request: There is no principal `ada`/,
+    err: /^locum: not_found: There is no principal `ada`/,
   })
   t.match(await run('principal ls'), { code: 0, out: '' })
   t.match(await run('--version'), { code: 0, out: '0.0.0-test\n' })

@@ -13,8 +13,9 @@ const MAY_SEE: Readonly<Record<string, readonly string[] | 'all'>> = {
   listeners: ['core'],
   proxy: ['core', 'certs', 'listeners', 'proxy/wire'],
   'proxy/wire': [],
-  admin: ['core', 'listeners', 'operations'],
-  cli: ['core', 'operations', 'main.ts', 'site.ts', 'version.ts'],
+  api: ['core', 'operations'],
+  admin: ['core', 'listeners', 'operations', 'api'],
+  cli: ['core', 'operations', 'api', 'main.ts', 'site.ts', 'version.ts'],
   console: [],
   'version.ts': [],
   // What is put together: a site's data folder, and a running program.

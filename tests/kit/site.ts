@@ -16,6 +16,7 @@ import { type Running, type StartConfig, start } from '../../main.ts'
 import { applyFile } from '../../operations/apply.ts'
 import { type Context, type Operation, runOperation } from '../../operations/operation.ts'
 import { revokePrincipal } from '../../operations/principals.ts'
+import { meansOf } from '../../site.ts'
 import { type AuditRecord, readAudit } from '../../store/audit-read.ts'
 import { type AuditFault, verifyAudit } from '../../store/audit-verify.ts'
 import { AUDIT_SIGNING } from '../../store/checkpoints.ts'
@@ -91,6 +92,11 @@ export async function startSite(
     methods,
     audit,
     clock,
+    means: meansOf(opened, {
+      data,
+      clock,
+      withProving: () => Promise.reject(new Error('the console tries')),
+    }),
     random: (bytes) => randomBytes(bytes),
     env,
     readFile: (path) => readFile(path, 'utf8'),

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import { proxyKeyText } from '../../core/proxy-key.ts'
 import type { Principal } from '../../core/words.ts'
-import { applyFile } from '../../operations/apply.ts'
+import { applySent } from '../../operations/apply.ts'
 import { explainRequest } from '../../operations/explain.ts'
 import { runOperation } from '../../operations/operation.ts'
 import { addPrincipal, rotatePrincipalKey, showPrincipal } from '../../operations/principals.ts'
@@ -52,10 +52,10 @@ t.test('an administrator gives nobody that right, nor a key to whoever has it', 
 })
 
 t.test('an administrator who steps down does not take that right along', async (t) => {
-  const { run, context, write } = await openDesk(t)
+  const { run, context } = await openDesk(t)
   await run(addPrincipal, { id: 'root', admin: true })
-  const file = await write('mine.yaml', 'principals: [{ id: root, mayActFor: ["user:*"] }]')
-  t.match(await refusal(runOperation({ ...context, as: ADMIN }, applyFile, { file })), {
+  const text = 'principals: [{ id: root, mayActFor: ["user:*"] }]'
+  t.match(await refusal(runOperation({ ...context, as: ADMIN }, applySent, { file: 'mine.yaml', text })), {
     code: 'not_allowed',
     detail: /may act for users/,
   })
@@ -63,15 +63,15 @@ t.test('an administrator who steps down does not take that right along', async (
 })
 
 t.test('an administrator gives no first key to a user who has called by certificate', async (t) => {
-  const { context, write, apply, fieldsOf, env } = await openDesk(t)
+  const { context, apply, fieldsOf, env } = await openDesk(t)
   env.KEY = 'the-own-key-of-ada'
   await apply(`
 principals: [{ id: ada }]
 connections: [{ name: api, destinations: [https://api.example], auth: { method: api-key }, source: per-user }]
 credentials: [{ connection: api, for: 'user:ada', fields: { apiKey: { env: KEY } } }]`)
-  await write('ada.key', proxyKeyText(randomBytes(32)))
-  const file = await write('theirs.yaml', 'principals: [{ id: ada, key: { file: ada.key } }]')
+  const text = 'principals: [{ id: ada, key: { file: ada.key } }]'
+  const files = { 'ada.key': proxyKeyText(randomBytes(32)) }
   t.match(await fieldsOf('api', 'user:ada'), { apiKey: env.KEY })
-  await runOperation({ ...context, as: ADMIN }, applyFile, { file })
+  await runOperation({ ...context, as: ADMIN }, applySent, { file: 'theirs.yaml', text, files })
   t.strictSame(await fieldsOf('api', 'user:ada'), {})
 })

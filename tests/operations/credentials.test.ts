@@ -103,7 +103,7 @@ t.test('refuses what is not there, and guesses what was meant', async (t) => {
   t.match(await refusal(run(setCredential, { connection: 'crm', for: 'user:eve', fields })), {
     detail: /no principal `eve`/,
   })
-  t.match(await refusal(run(showCredential, { id: 'cred_none' })), { code: 'bad_request' })
+  t.match(await refusal(run(showCredential, { id: 'cred_none' })), { code: 'not_found' })
 })
 
 t.test(

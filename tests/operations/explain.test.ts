@@ -241,7 +241,7 @@ t.test('a base that draws on the credential leaves the destination to it', async
 
 t.test('explains to nobody who is not there or is disabled', async (t) => {
   const { ask, run, warnings } = await explainer(t)
-  t.match(await refusal(ask('GET', 'https://api.example/', 'eve')), { code: 'bad_request' })
+  t.match(await refusal(ask('GET', 'https://api.example/', 'eve')), { code: 'not_found' })
   t.match(warnings, [])
   await run(disablePrincipal, { id: 'ada' })
   t.match(await refusal(ask('GET', 'https://api.example/', 'ada')), { code: 'caller_unauthenticated' })

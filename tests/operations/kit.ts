@@ -9,6 +9,7 @@ import { LocumError } from '../../core/errors.ts'
 import { LOCAL } from '../../core/words.ts'
 import { type Applied, applyFile, checkFile } from '../../operations/apply.ts'
 import { type Context, type Operation, runOperation } from '../../operations/operation.ts'
+import { meansOf } from '../../site.ts'
 import { type AuditRecord, readAudit } from '../../store/audit-read.ts'
 import { openStore } from '../../store/open.ts'
 
@@ -30,7 +31,8 @@ export interface Desk {
 export async function openDesk(t: Test): Promise<Desk> {
   const folder = t.testdir({ data: {}, files: {} })
   const data = join(folder, 'data')
-  const { store, sealer, audit, close } = await openStore({ data })
+  const opened = await openStore({ data })
+  const { store, sealer, audit, close } = opened
   t.teardown(close)
   const env: Record<string, string> = {}
   const warnings: string[] = []
@@ -41,6 +43,11 @@ export async function openDesk(t: Test): Promise<Desk> {
     methods,
     audit,
     clock: { now: () => Date.now() },
+    means: meansOf(opened, {
+      data,
+      clock: { now: () => Date.now() },
+      withProving: () => Promise.reject(new Error('nothing is tried at a desk')),
+    }),
     random: (bytes) => randomBytes(bytes),
     env,
     readFile: (path) => readFile(path, 'utf8'),

@@ -56,7 +56,7 @@ t.test('only whoever holds the data folder lends a key', async (t) => {
 
 t.test('nobody gets a key of somebody who is not there or is disabled', async (t) => {
   const { site } = await stand(t)
-  await t.rejects(site.run(lendKey, { id: 'eve' }), { code: 'bad_request' })
+  await t.rejects(site.run(lendKey, { id: 'eve' }), { code: 'not_found' })
   await site.run(disablePrincipal, { id: 'ada' })
   await t.rejects(site.run(lendKey, { id: 'ada' }), { code: 'not_allowed', hint: /enable ada/ })
 })

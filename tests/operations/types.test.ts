@@ -163,7 +163,7 @@ t.test('a type is brought in, used, replaced and removed', async (t) => {
     type: { version: 2 },
   })
   t.match(await desk.run(showType, { name: 'crm' }), { version: 2, oauth: false })
-  await t.rejects(desk.run(showType, { name: 'crn' }), { code: 'bad_request' })
+  await t.rejects(desk.run(showType, { name: 'crn' }), { code: 'not_found' })
   await desk.apply('connections: []', { prune: true })
   await desk.run(removeType, { name: 'crm' })
   t.same(await desk.run(listTypes, {}), [])

@@ -7,6 +7,7 @@ for (let n = 1; ; n++) {
   audit.record({
     event: 'change',
     caller: 'local',
+    kind: 'user',
     via: 'local',
     operation: 'test',
     subject: `${n}`,
