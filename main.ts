@@ -21,7 +21,7 @@ import type { Issuer } from './core/identity.ts'
 import type { Limits } from './core/limits.ts'
 import { checkOpenness, type ListenSpec, parseListenAddress, type TlsFiles } from './core/listen.ts'
 import type { Webhook } from './core/notice.ts'
-import { type Connection, SYSTEM } from './core/words.ts'
+import { type Connection, LINK, SYSTEM } from './core/words.ts'
 import { IssuerCallers } from './identity/callers.ts'
 import { IssuerLogins } from './identity/logins.ts'
 import type { Bound } from './listeners/bind.ts'
@@ -211,10 +211,20 @@ export async function start(config: StartConfig): Promise<Running> {
     }
     const { allowPlaintext } = listen
     const everyMethod = config.methods ?? methods
+    const using = { as: SYSTEM, store, clock, audit, random: (bytes: number) => randomBytes(bytes) }
     const people: ConsolePages = {
       siteId,
       siteUrl,
-      using: { as: SYSTEM, store, clock, audit, random: (bytes) => randomBytes(bytes) },
+      using,
+      opening: {
+        ...using,
+        as: LINK,
+        sealer,
+        methods: everyMethod,
+        env: {},
+        readFile: readNothing,
+        warn: log,
+      },
       logins:
         tokens &&
         loginsOf(issuers, everyMethod, {
@@ -299,6 +309,11 @@ export async function start(config: StartConfig): Promise<Running> {
     await unwind()
     throw error
   }
+}
+
+/** What is asked over HTTP names no file of this machine. */
+async function readNothing(): Promise<never> {
+  throw new LocumError('not_allowed', 'No file of this machine is read.')
 }
 
 /** Undefined where no issuer has a client for it. */

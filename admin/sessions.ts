@@ -30,6 +30,7 @@ export async function openPageSession(pages: ConsolePages, asked: Asked): Promis
     pages.using,
     { id },
     { origin: input.origin, connections: input.connections },
+    who,
     ttl,
   )
   return json(201, {

@@ -4,7 +4,7 @@ import type { Json, JsonObject } from './secret.ts'
 import type { SealedPlace, Sealer, Store } from './store.ts'
 import { SYSTEM } from './words.ts'
 
-/** ms until somebody who was sent away has to be back. */
+/** ms until somebody who was sent away has to be back, unless told. */
 const WAIT = 10 * 60_000
 
 /**
@@ -22,10 +22,11 @@ export class Flows {
     this.#clock = clock
   }
 
-  async put(kind: string, token: string, value: JsonObject): Promise<void> {
+  /** `wait`: ms that it is kept. */
+  async put(kind: string, token: string, value: JsonObject, wait = WAIT): Promise<void> {
     const row = rowOf(kind, token)
     const sealed = this.#sealer.seal(placeOf(row, kind), Buffer.from(JSON.stringify(value), 'utf8'))
-    await this.#store.addFlow(SYSTEM, row, { sealed, expiresAt: this.#clock.now() + WAIT })
+    await this.#store.addFlow(SYSTEM, row, { sealed, expiresAt: this.#clock.now() + wait })
   }
 
   /** Once, to one of all who ask; undefined where nothing waits, or waits no more. */

@@ -112,7 +112,7 @@ export interface Asked {
 }
 
 /** Whether `allow` lets this caller use the connection at all. */
-export function allowsCaller(route: Route, principal: Principal): boolean {
+export function allowsCaller(route: Pick<Route, 'connection'>, principal: Principal): boolean {
   const { profiles, projects } = route.connection.allow
   if (profiles && !(principal.profile !== undefined && profiles.includes(principal.profile))) return false
   return !projects || projects.some((project) => principal.projects.includes(project))

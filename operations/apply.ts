@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { doneBy } from '../core/audit.ts'
 import { LOCAL } from '../core/words.ts'
 import { type FileContent, readConfigFile } from './file.ts'
 import { findFingerprint } from './fingerprint.ts'
@@ -36,8 +37,7 @@ export const applyFile = defineOperation({
       await run(context)
       context.audit.record({
         event: 'change',
-        caller: context.as.id,
-        via: context.as.via,
+        ...doneBy(context.as),
         operation: `${change.kind}.${change.action}`,
         subject: change.id,
         outcome: 'done',

@@ -1,11 +1,11 @@
 import type { Static, TSchema } from 'typebox'
-import type { Audit } from '../core/audit.ts'
+import { type Audit, doneBy } from '../core/audit.ts'
 import type { AuthMethods } from '../core/auth-method.ts'
 import type { Clock } from '../core/clock.ts'
 import { asLocumError, LocumError } from '../core/errors.ts'
 import { withoutSecrets } from '../core/shown.ts'
 import type { Sealer, Store } from '../core/store.ts'
-import type { Principal } from '../core/words.ts'
+import { type Principal, SYSTEM } from '../core/words.ts'
 import { checkInput } from './schema.ts'
 
 /** What an operation may use of the world. */
@@ -33,6 +33,12 @@ export interface Rule {
 
 export const administrators: Rule = { says: 'an administrator', allows: (as) => as.admin }
 
+/** Each for what is theirs, which the operation itself judges. */
+export const everybodyKnown: Rule = {
+  says: 'somebody who has shown who they are',
+  allows: ({ via }) => via !== 'default' && via !== 'link',
+}
+
 /** What people can do: written once, for the command, the file and the API. */
 export interface Operation<I extends TSchema = TSchema, O = unknown> {
   /** `principal.add` */
@@ -40,8 +46,8 @@ export interface Operation<I extends TSchema = TSchema, O = unknown> {
   readonly summary: string
   readonly input: I
   readonly who: Rule
-  /** Present where it changes something: what the audit says was changed. */
-  readonly subject?: (input: Static<I>) => string
+  /** Present where it changes something: what the audit says was changed. Asked again with the output where it succeeded. */
+  readonly subject?: (input: Static<I>, output?: O) => string
   /** False where it turned out that nothing had to change, which the audit then leaves out. */
   readonly changed?: (output: O) => boolean
   run(context: Context, input: Static<I>): Promise<O>
@@ -68,8 +74,7 @@ export async function runOperation<I extends TSchema, O>(
   const record = (outcome: 'done' | 'failed') =>
     audit.record({
       event: 'change',
-      caller: as.id,
-      via: as.via,
+      ...doneBy(as),
       operation: operation.name,
       subject: about,
       outcome,
@@ -81,8 +86,10 @@ export async function runOperation<I extends TSchema, O>(
     const checked = checkInput(operation.input, input)
     if (!subject) return await operation.run(context, checked)
     about = subject(checked)
-    return await store.transact(as, async (inside) => {
+    // Who may was judged above, and goes on being judged by the operation: the store's own rule is administrators'.
+    return await store.transact(SYSTEM, async (inside) => {
       const output = await operation.run({ ...context, store: inside }, checked)
+      about = subject(checked, output)
       if (operation.changed?.(output) !== false) record('done')
       return output
     })

@@ -8,6 +8,7 @@ for (let n = 1; ; n++) {
     event: 'change',
     caller: 'local',
     via: 'local',
+    actor: 'human',
     operation: 'test',
     subject: `${n}`,
     outcome: 'done',
