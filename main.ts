@@ -22,7 +22,7 @@ import type { Issuer } from './core/identity.ts'
 import type { Limits } from './core/limits.ts'
 import { checkOpenness, type ListenSpec, parseListenAddress, type TlsFiles } from './core/listen.ts'
 import type { Webhook } from './core/notice.ts'
-import { type Connection, SYSTEM } from './core/words.ts'
+import { type Connection, LINK, SYSTEM } from './core/words.ts'
 import { IssuerCallers } from './identity/callers.ts'
 import { IssuerLogins } from './identity/logins.ts'
 import type { Bound } from './listeners/bind.ts'
@@ -213,18 +213,26 @@ export async function start(config: StartConfig): Promise<Running> {
     }
     const { allowPlaintext } = listen
     const everyMethod = config.methods ?? methods
+    const using = {
+      ...{ as: SYSTEM, store, sealer, clock, audit, methods: everyMethod },
+      random: (bytes: number) => randomBytes(bytes),
+      means: meansOf(opened, {
+        data: config.data,
+        clock,
+        withProving: (work) => work(new Proofs({ store, sealer, clock, methods: everyMethod, grants })),
+      }),
+    }
     const people: ConsolePages = {
       siteId,
       siteUrl,
       version: VERSION,
-      using: {
-        ...{ as: SYSTEM, store, sealer, clock, audit, methods: everyMethod },
-        random: (bytes) => randomBytes(bytes),
-        means: meansOf(opened, {
-          data: config.data,
-          clock,
-          withProving: (work) => work(new Proofs({ store, sealer, clock, methods: everyMethod, grants })),
-        }),
+      using,
+      opening: {
+        ...using,
+        as: LINK,
+        env: {},
+        readFile: readNothing,
+        warn: log,
       },
       logins:
         tokens &&
@@ -310,6 +318,11 @@ export async function start(config: StartConfig): Promise<Running> {
     await unwind()
     throw error
   }
+}
+
+/** What is asked over HTTP names no file of this machine. */
+async function readNothing(): Promise<never> {
+  throw new LocumError('not_allowed', 'No file of this machine is read.')
 }
 
 /** Undefined where no issuer has a client for it. */

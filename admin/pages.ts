@@ -6,6 +6,7 @@ import type { Context } from '../operations/operation.ts'
 import type { Answer, Asked } from './asked.ts'
 import { callBack, callBackWithFragment, connect, showConnect } from './connect.ts'
 import { type Check, health, readiness } from './health.ts'
+import { fetchKey, showKeyLink } from './key-link.ts'
 import { endConsent, openPageSession, preflight, showConsent } from './sessions.ts'
 import { showSignIn, signIn, signInBack, signInBy, signInPage, signOut } from './sign-in.ts'
 
@@ -28,6 +29,8 @@ export interface ConsolePages {
   readonly siteUrl: string | undefined
   /** As the program itself: each page says who may. */
   readonly using: Omit<Context, 'env' | 'readFile' | 'warn'>
+  /** As whoever opens a link that is good once. */
+  readonly opening: Context
   /** This program's. */
   readonly version: string
   readonly consents: Consenting
@@ -94,6 +97,7 @@ const PAGES: ReadonlyMap<string, Page> = new Map<string, Page>([
   ['/sign-in/callback', { isPublic: true, forPeople: true, GET: people(signInBack) }],
   ['/sign-in/page', { isPublic: true, forPeople: true, POST: people(signInPage) }],
   ['/sign-out', { isPublic: true, forPeople: true, POST: people(signOut) }],
+  ['/key', { isPublic: true, forPeople: true, GET: people(showKeyLink), POST: people(fetchKey) }],
   ['/connect/*', { isPublic: true, forPeople: true, GET: people(showConnect), POST: people(connect) }],
   [
     '/oauth/callback',

@@ -29,8 +29,8 @@ export async function openPageSession(pages: ConsolePages, asked: Asked): Promis
   const { key, expiresAt } = await givePageKey(
     pages.using,
     { id },
-    who,
     { origin: input.origin, connections: input.connections },
+    who,
     ttl,
   )
   return json(201, {

@@ -172,7 +172,7 @@ export async function signInPage(pages: ConsolePages, asked: Asked): Promise<Ans
   const who = await demandSignedIn(pages, asked)
   const origin = formOf(asked).get('origin') ?? ''
   await demandListed(pages, origin)
-  const given = await givePageKey(pages.using, who, who, { origin })
+  const given = await givePageKey(pages.using, who, { origin }, who)
   const message = { type: 'locum:key', ...given, user: who.id, ...(await pages.wayFor(origin, asked)) }
   return page('Signed in', html`<p>You can close this window.</p>`, {
     data: { tell: JSON.stringify(message), to: origin },

@@ -13,7 +13,14 @@ import {
 } from '../core/provider.ts'
 import { baseOf, noConnection, type Route, reaches } from '../core/route.ts'
 import { Secret } from '../core/secret.ts'
-import { checkCaller, checkPlaintext, checkUse, missingCredential, scopesFor } from '../core/source.ts'
+import {
+  checkCaller,
+  checkPlaintext,
+  checkShared,
+  checkUse,
+  missingCredential,
+  scopesFor,
+} from '../core/source.ts'
 import type { Sealer, Store } from '../core/store.ts'
 import {
   type Change,
@@ -185,6 +192,7 @@ export class StoreBroker implements Broker {
     const credential = found?.credential ?? noCredential(connection)
     const scope = found?.binding.scope ?? 'shared'
     checkCaller(connection, caller.principal, scope)
+    checkShared(connection, credential, scope, caller.principal)
     // A destination that is known is judged before anything is opened.
     if (destination) judge(connection, credential, scope, destination)
     const barred = barredSlots(connection, credential)
@@ -297,10 +305,10 @@ function judge(
 }
 
 function keyOf({ caller, route, destination }: OpenRequest): string {
-  const { id, profile } = caller.principal
+  const { id, profile, projects } = caller.principal
   // Each token has claims of its own, on which what is made of a credential may draw.
   const token = caller.token ? caller.keyHash : ''
-  return `${route.connection.name}\n${destination ? destinationText(destination) : 'base'}\n${id}\n${profile ?? ''}\n${caller.sessionId}\n${token}`
+  return `${route.connection.name}\n${destination ? destinationText(destination) : 'base'}\n${id}\n${profile ?? ''}\n${caller.sessionId}\n${token}\n${projects.join('\t')}`
 }
 
 /** Stands where the method needs no credential: nothing is in it. */

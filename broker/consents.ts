@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { audienceFor } from '../core/approval.ts'
-import type { Audit } from '../core/audit.ts'
+import { type Audit, doneBy } from '../core/audit.ts'
 import type { AuthMethods, ConsentRules, DeviceCode, Grant, OpenProvider } from '../core/auth-method.ts'
 import type { Clock } from '../core/clock.ts'
 import type { ConsentDone, Consenting, ConsentRequest, ConsentView, Ticket } from '../core/consent.ts'
@@ -93,11 +93,11 @@ export class Consents implements Consenting {
       { provider: open(), redirectUri, state, scopes: x.scopes },
       this.#x.grants.io(),
     )
-    const { id, via } = x.by
+    const { id, kind, via } = x.by
     const flow: Flow = {
       provider: x.provider,
       scope: x.scope,
-      by: { id, via },
+      by: { id, kind, via },
       session,
       redirectUri,
       opener,
@@ -167,8 +167,8 @@ export class Consents implements Consenting {
     const { provider: found } = await this.#find(provider)
     await this.#demandUse(found, scope)
     const token = randomBytes(32).toString('base64url')
-    const { id, via } = by
-    await this.#flows.put('ticket', token, { provider, scope, by: { id, via } })
+    const { id, kind, via } = by
+    await this.#flows.put('ticket', token, { provider, scope, by: { id, kind, via } })
     return token
   }
 
@@ -217,8 +217,14 @@ export class Consents implements Consenting {
 
   async #bound(name: string, scope: Scope): Promise<Consented | undefined> {
     const { provider } = await this.#find(name)
-    const found = await this.#x.store.bound(SYSTEM, bindingPlace(name), [scope])
-    return found && { holder: found.credential, provider }
+    const holder = await this.#ownAt(bindingPlace(name), scope)
+    return holder && { holder, provider }
+  }
+
+  /** What is bound there and is theirs: another's that is shared with them is no consent of theirs. */
+  async #ownAt(place: string, scope: Scope): Promise<Credential | undefined> {
+    const found = await this.#x.store.bound(SYSTEM, place, [scope])
+    return found?.credential.owner === ownerOf(scope) ? found.credential : undefined
   }
 
   async #find(name: string): Promise<{ provider: Provider; rules: ConsentRules; open: () => OpenProvider }> {
@@ -253,7 +259,7 @@ export class Consents implements Consenting {
     provider: Provider,
     grant: Grant,
   ): Promise<Omit<ConsentDone, 'opener'>> {
-    const { store, clock, sealer, methods, grants } = this.#x
+    const { clock, sealer, methods, grants } = this.#x
     const { scope } = request
     const owner = ownerOf(scope)
     const audience = new Set<string>()
@@ -263,7 +269,7 @@ export class Consents implements Consenting {
       for (const text of audienceFor(withProvider(connection, method, provider), owner)) audience.add(text)
     }
     const place = bindingPlace(provider.name)
-    const current = (await store.bound(SYSTEM, place, [scope]))?.credential
+    const current = await this.#ownAt(place, scope)
     const now = clock.now()
     const sealedFor = {
       id: current?.id ?? newCredentialId(randomBytes),
@@ -281,6 +287,7 @@ export class Consents implements Consenting {
       },
       // Stopped by hand it stays so; suspended, it is given again by this.
       disabled: current !== undefined && current.fieldNames.length > 0 && current.disabled,
+      ...(current?.blocked && { blocked: true }),
       projects: current?.projects ?? [],
       createdAt: current?.createdAt ?? now,
       changedAt: now,
@@ -299,15 +306,7 @@ export class Consents implements Consenting {
     operation = 'provider.connect',
   ): void {
     const subject = `${provider}/${scope}`
-    this.#x.audit.record({
-      event: 'change',
-      caller: by.id,
-      kind: by.kind,
-      via: by.via,
-      operation,
-      subject,
-      outcome,
-    })
+    this.#x.audit.record({ event: 'change', ...doneBy(by), operation, subject, outcome })
   }
 }
 

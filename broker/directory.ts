@@ -5,7 +5,7 @@ import type { Clock } from '../core/clock.ts'
 import { type Destination, destinationText } from '../core/destination.ts'
 import type { Directory, Named } from '../core/directory.ts'
 import { LocumError } from '../core/errors.ts'
-import { CONSOLE_KEY } from '../core/proxy-key.ts'
+import { servesCalls } from '../core/proxy-key.ts'
 import { compileRoute, namesHost, type Route, reaches } from '../core/route.ts'
 import type { Store } from '../core/store.ts'
 import {
@@ -101,7 +101,7 @@ export class StoreDirectory implements Directory {
     const since = this.#callersSince
     const holder = await this.#store.keyHolder(SYSTEM, keyHash)
     const caller =
-      holder && !holder.principal.disabled && holder.key.managedBy !== CONSOLE_KEY
+      holder && !holder.principal.disabled && servesCalls(holder.key.managedBy)
         ? callerOf(holder.principal, 'key', {
             keyHash,
             expiresAt: holder.key.expiresAt,

@@ -5,9 +5,8 @@ import { LocumError } from '../core/errors.ts'
 import { LOCAL, type Scope } from '../core/words.ts'
 import { showPrincipal } from '../operations/principals.ts'
 import { checkInput, ScopeText } from '../operations/schema.ts'
-import { showSite } from '../operations/site.ts'
+import { findHome } from './home.ts'
 import { json } from './output.ts'
-import { findServer } from './servers.ts'
 import { type GlobalOptions, type LocalSession, withSite } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -89,23 +88,12 @@ async function spin({ asking }: Terminal, text: string): Promise<(end: string) =
 
 async function byLink(
   terminal: Terminal,
-  { site, run }: LocalSession,
+  session: LocalSession,
   consents: Consenting,
   request: ConsentRequest,
   { json: asJson }: ConnectOptions,
 ): Promise<void> {
-  const { url } = await run(showSite, {})
-  const server = await findServer(site.data)
-  const home = url ?? server?.consoleUrl
-  if (home === undefined) {
-    throw new LocumError(
-      'bad_request',
-      'No server runs on this folder, and the provider sends people back to one.',
-      {
-        hint: 'Start it: locum serve. Or say `site: { url: … }` in the file.',
-      },
-    )
-  }
+  const home = await findHome(session, 'the provider sends people back to one')
   const ticket = await consents.ticket(request)
   const link = `${home}/connect/${request.provider}?ticket=${ticket}`
   if (asJson) return terminal.write(json({ link }))

@@ -9,17 +9,26 @@ import {
   enableCredential,
   listCredentials,
   removeCredential,
+  renameCredential,
   setCredential,
   showCredential,
 } from '../operations/credentials.ts'
 import { showProvider } from '../operations/providers.ts'
+import { shareCredential, unshareCredential, unuseCredential, useCredential } from '../operations/sharing.ts'
 import { showType } from '../operations/types.ts'
+import { addHandOver } from './hand-over.ts'
 import { facts, json, table, timeText } from './output.ts'
 import { askForFields, askForTyped, readFieldsFromInput } from './questions.ts'
 import { type GlobalOptions, type Session, withSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 interface SetOptions extends GlobalOptions {
+  readonly for: string
+  readonly name?: string
+}
+
+interface UseOptions extends GlobalOptions {
+  readonly connection: string
   readonly for: string
 }
 
@@ -32,6 +41,7 @@ export function credentialCommand(terminal: Terminal): Command {
     .description('Enter the credential of a connection, or enter it again')
     .argument('<connection>')
     .requiredOption('--for <scope>', 'whom it serves: shared, profile:NAME or user:ID')
+    .option('--name <name>', 'what it is called')
     .addHelpText(
       'after',
       `
@@ -42,10 +52,11 @@ read from standard input as one JSON object; they are never an argument:
   $ echo '{"username":"ada","password":"…"}' | locum credential set crm --for user:ada`,
     )
     .action(async (connection: string, _: unknown, command: Command) => {
-      const { for: scope, ...options } = command.optsWithGlobals() as SetOptions
+      const { for: scope, name, ...options } = command.optsWithGlobals() as SetOptions
       await withSession(terminal, options, async (session) => {
         const fields = await fieldsFor(terminal, session, connection)
-        const entered = await session.run(setCredential, { connection, for: scope, fields })
+        const input = { connection, for: scope, fields, ...(name !== undefined && { name }) }
+        const entered = await session.run(setCredential, input)
         terminal.write(
           options.json
             ? json(entered)
@@ -70,8 +81,12 @@ read from standard input as one JSON object; they are never an argument:
           one.fields.join(',') || '-',
           one.state,
           timeText(terminal, one.changedAt, now),
+          one.owner,
+          one.name,
         ])
-        terminal.write(table(terminal, ['id', 'connection', 'for', 'fields', 'state', 'entered'], rows))
+        terminal.write(
+          table(terminal, ['id', 'connection', 'for', 'fields', 'state', 'entered', 'owner', 'name'], rows),
+        )
         if (rows.length === 0) terminal.note('None yet. locum credential set CONNECTION --for shared')
       })
     })
@@ -119,6 +134,54 @@ read from standard input as one JSON object; they are never an argument:
         terminal.write(options.json ? json(output) : `${id} ${done}.\n`)
       })
   }
+
+  credential
+    .command('rename')
+    .description(renameCredential.summary)
+    .argument('<id>')
+    .argument('<name>')
+    .action(async (id: string, name: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals() as GlobalOptions
+      const one = await withSession(terminal, options, ({ run }) => run(renameCredential, { id, name }))
+      terminal.write(options.json ? json(one) : `${id} is called ${name}.\n`)
+    })
+
+  for (const [verb, operation, done] of [
+    ['share', shareCredential, 'is for the members of'],
+    ['unshare', unshareCredential, 'is no more for the members of'],
+  ] as const)
+    credential
+      .command(verb)
+      .description(operation.summary)
+      .argument('<id>')
+      .requiredOption('--project <name>', 'the project')
+      .action(async (id: string, _: unknown, command: Command) => {
+        const { project, ...options } = command.optsWithGlobals() as GlobalOptions & { project: string }
+        const output: unknown = await withSession(terminal, options, ({ run }) =>
+          run(operation as typeof shareCredential, { id, project }),
+        )
+        terminal.write(options.json ? json(output) : `${id} ${done} ${project}.\n`)
+      })
+
+  for (const [verb, operation, done] of [
+    ['use', useCredential, 'serves'],
+    ['unuse', unuseCredential, 'no longer serves'],
+  ] as const)
+    credential
+      .command(verb)
+      .description(operation.summary)
+      .argument('<id>')
+      .requiredOption('--connection <name>', 'the connection')
+      .requiredOption('--for <scope>', 'whom it serves there: user:ID, profile:NAME or shared')
+      .action(async (id: string, _: unknown, command: Command) => {
+        const { connection, for: scope, ...options } = command.optsWithGlobals() as UseOptions
+        const output: unknown = await withSession(terminal, options, ({ run }) =>
+          run(operation as typeof useCredential, { id, connection, for: scope }),
+        )
+        terminal.write(options.json ? json(output) : `${id} ${done} ${connection} for ${scope}.\n`)
+      })
+
+  addHandOver(credential, terminal)
   return credential
 }
 
@@ -150,7 +213,8 @@ function describe(terminal: Terminal, one: CredentialView, now: number): string 
     ['fields', one.fields.join(', ')],
     ['approved for', one.audience.join(', ')],
     ['projects', one.projects.join(', ')],
-    ['state', one.state],
+    ['state', one.blocked ? `${one.state} (by an administrator)` : one.state],
+    ['offered to', one.offer && `${one.offer.to}, until ${timeText(terminal, one.offer.until, now)}`],
     ['version', String(one.version)],
     ['entered', timeText(terminal, one.changedAt, now)],
     ['managed by', one.managedBy && `the file named ${one.managedBy}`],

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { type GivenLink, invitePrincipal, linkPrincipalKey } from '../operations/links.ts'
 import {
   addPrincipal,
   disablePrincipal,
@@ -10,6 +11,7 @@ import {
   rotatePrincipalKey,
   showPrincipal,
 } from '../operations/principals.ts'
+import { findHome } from './home.ts'
 import { facts, json, table, timeText } from './output.ts'
 import { type GlobalOptions, type Session, withSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
@@ -22,6 +24,7 @@ interface AddOptions extends GlobalOptions {
   readonly admin?: boolean
   readonly mayActFor: readonly string[]
   readonly ttl?: string
+  readonly link?: boolean
   readonly connections?: number
   readonly inFlight?: number
   readonly rate?: number
@@ -30,6 +33,8 @@ interface AddOptions extends GlobalOptions {
 
 /** A verb that takes an id: its name, what it is for, its work, what to say when it is done. */
 type Simple = readonly [string, string, (session: Session, id: string) => Promise<unknown>, string]
+
+const LINK_HELP = 'instead of the key, print a link at which it is fetched, once and within a day'
 
 const append = (value: string, before: readonly string[]) => [...before, value]
 
@@ -53,6 +58,7 @@ export function principalCommand(terminal: Terminal): Command {
       [],
     )
     .option('--ttl <duration>', 'how long the key is valid: 90d, 12h, 30m (without it: until it is revoked)')
+    .option('--link', LINK_HELP)
     .option('--connections <n>', 'connections of its clients at once', Number)
     .option('--in-flight <n>', 'requests under way at once', Number)
     .option('--rate <n>', 'requests a second, in the long run', Number)
@@ -66,7 +72,7 @@ The key is printed alone on standard output, so that it can be kept at once:
   $ locum principal add billing --kind service --ttl 90d`,
     )
     .action(async (id: string, _: unknown, command: Command) => {
-      const { kind, profile, email, project, admin, mayActFor, ttl, ...more } =
+      const { kind, profile, email, project, admin, mayActFor, ttl, link, ...more } =
         command.optsWithGlobals() as AddOptions
       const { connections, inFlight, rate, burst, ...options } = more
       const limits = defined({ connections, inFlight, rate, burst })
@@ -74,8 +80,11 @@ The key is printed alone on standard output, so that it can be kept at once:
         ...{ id, kind, profile, email, projects: project, admin, mayActFor, ttl },
         limits: Object.keys(limits).length > 0 ? limits : undefined,
       }
-      const given = await withSession(terminal, options, ({ run }) => run(addPrincipal, defined(input)))
-      printKey(terminal, options, given, `Added ${id} (${kind}).`)
+      await withSession(terminal, options, async (session) => {
+        const done = `Added ${id} (${kind}).`
+        if (link) return giveLink(terminal, options, session, invitePrincipal, defined(input), done)
+        printKey(terminal, options, await session.run(addPrincipal, defined(input)), done)
+      })
     })
 
   principal
@@ -125,6 +134,7 @@ The key is printed alone on standard output, so that it can be kept at once:
             ['state', stateOf(one)],
             ['added', timeText(terminal, one.createdAt, now)],
             ['revoked', one.revokedAt === undefined ? undefined : timeText(terminal, one.revokedAt, now)],
+            ['link until', one.linkUntil === undefined ? undefined : timeText(terminal, one.linkUntil, now)],
             ['managed by', one.managedBy && `the file named ${one.managedBy}`],
             ['issuer', one.federated?.issuer],
             [one.federated?.claim ?? 'subject', one.federated?.subject],
@@ -149,6 +159,7 @@ The key is printed alone on standard output, so that it can be kept at once:
     .description('Stop all of its keys and print a new one, once')
     .argument('<id>')
     .option('--ttl <duration>', 'how long the new key is valid: 90d, 12h, 30m')
+    .option('--link', LINK_HELP)
     .addHelpText(
       'after',
       `
@@ -156,11 +167,13 @@ Where a user had a key before, their own credentials are disabled by this until 
 are entered again: whoever can give keys must not get at a user's secrets with one.`,
     )
     .action(async (id: string, _: unknown, command: Command) => {
-      const { ttl, ...options } = command.optsWithGlobals() as AddOptions
-      const given = await withSession(terminal, options, ({ run }) =>
-        run(rotatePrincipalKey, defined({ id, ttl })),
-      )
-      printKey(terminal, options, given, `Keys that ${id} had before no longer work.`)
+      const { ttl, link, ...options } = command.optsWithGlobals() as AddOptions
+      await withSession(terminal, options, async (session) => {
+        const done = `Keys that ${id} had before no longer work.`
+        const input = defined({ id, ttl })
+        if (link) return giveLink(terminal, options, session, linkPrincipalKey, input, done)
+        printKey(terminal, options, await session.run(rotatePrincipalKey, input), done)
+      })
     })
 
   const simple: readonly Simple[] = [
@@ -207,6 +220,23 @@ function printKey(terminal: Terminal, options: GlobalOptions, given: GivenKey, d
   if (options.json) return terminal.write(json(given))
   terminal.note(`${done} This is its proxy key, shown once:`)
   terminal.write(`${given.key}\n`)
+}
+
+/** The link alone on standard output. Whoever sends it on never sees the key. */
+async function giveLink(
+  terminal: Terminal,
+  options: GlobalOptions,
+  session: Session,
+  operation: typeof invitePrincipal | typeof linkPrincipalKey,
+  input: object,
+  done: string,
+): Promise<void> {
+  const home = await findHome(session, 'a link leads to one')
+  const { ticket, ...given }: GivenLink = await session.run(operation as typeof linkPrincipalKey, input)
+  const link = `${home}/key?ticket=${ticket}`
+  if (options.json) return terminal.write(json({ ...given, link }))
+  terminal.note(`${done} At this link it fetches its key, once and within a day:`)
+  terminal.write(`${link}\n`)
 }
 
 function keysText({ keys }: PrincipalView, now: number): string {

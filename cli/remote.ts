@@ -18,7 +18,12 @@ export async function remoteSession(terminal: Terminal, server: string): Promise
     fetch,
     warn: (line) => terminal.note(noteLine(line)),
   })
-  return { methods, clock: systemClock, run: (operation, input) => client.run(operation, input as never) }
+  return {
+    methods,
+    clock: systemClock,
+    consoleUrl: async () => server,
+    run: (operation, input) => client.run(operation, input as never),
+  }
 }
 
 async function readKey(terminal: Terminal): Promise<string> {

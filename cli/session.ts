@@ -6,6 +6,7 @@ import { LOCAL } from '../core/words.ts'
 import type { Context, Operation } from '../operations/operation.ts'
 import type { OpenSite, SiteOptions } from '../site.ts'
 import { noteLine } from './output.ts'
+import { findServer } from './servers.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The options that every verb takes. */
@@ -20,6 +21,8 @@ export interface GlobalOptions {
 export interface Session {
   readonly methods: AuthMethods
   readonly clock: Clock
+  /** Where the server's console is; undefined where none runs. */
+  consoleUrl(): Promise<string | undefined>
   run<I extends TSchema, O>(operation: Operation<I, O>, input: unknown): Promise<O>
 }
 
@@ -71,6 +74,7 @@ export async function withSite<T>(
       site,
       methods: site.methods,
       clock: site.clock,
+      consoleUrl: async () => (await findServer(data))?.consoleUrl,
       async run(operation, input) {
         // With what checks an input it takes a third of the start: not every verb runs one.
         const { runOperation } = await import('../operations/operation.ts')

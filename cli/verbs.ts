@@ -65,6 +65,11 @@ export const VERBS: readonly Verb[] = [
     load: async (terminal) => (await import('./credential.ts')).credentialCommand(terminal),
   },
   {
+    name: 'project',
+    summary: 'Who uses credentials together',
+    load: async (terminal) => (await import('./project.ts')).projectCommand(terminal),
+  },
+  {
     name: 'explain',
     summary: 'Say which connection and whose credential a request would use, and why',
     load: async (terminal) => (await import('./explain.ts')).explainCommand(terminal),

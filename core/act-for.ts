@@ -1,6 +1,7 @@
 import type { Named } from './directory.ts'
 import { LocumError } from './errors.ts'
 import type { HeadFields } from './heads.ts'
+import { LINK_KEY } from './proxy-key.ts'
 import type { Caller, Principal, PrincipalRecord, ProxyKeyRecord } from './words.ts'
 
 /** The header in which a caller says for whom it calls, in lower case. */
@@ -28,8 +29,8 @@ export function namedOf(
   caller: Caller,
   keys: readonly ProxyKeyRecord[],
 ): Named {
-  const isNewer = ({ createdAt, expiresAt = Number.POSITIVE_INFINITY }: ProxyKeyRecord) =>
-    revokedAt !== undefined && createdAt >= revokedAt && expiresAt > revokedAt
+  const isNewer = ({ createdAt, expiresAt = Number.POSITIVE_INFINITY, managedBy }: ProxyKeyRecord) =>
+    revokedAt !== undefined && createdAt >= revokedAt && expiresAt > revokedAt && managedBy !== LINK_KEY
   const withdrawn = revokedAt !== undefined && !keys.some(isNewer)
   return { caller, revokedAt, withdrawn }
 }

@@ -1,7 +1,24 @@
 import type { Code, Entrance, LocumError } from './errors.ts'
 import type { Principal } from './words.ts'
 
-/** One line of the audit. Never a secret, never a query string. Times are added by the writer. */
+/** Who acted: a person, a program of somebody's, or Locum itself. `unknown`: nobody had said who they are. */
+export type Actor = 'human' | 'service' | 'program' | 'unknown'
+
+export function actorOf(by: Pick<Principal, 'kind' | 'via'> | undefined): Actor {
+  if (!by) return 'unknown'
+  if (by.via === 'system') return 'program'
+  return by.kind === 'service' ? 'service' : 'human'
+}
+
+/** What a change says of whoever made it. */
+export function doneBy(by: Pick<Principal, 'id' | 'kind' | 'via'>) {
+  return { caller: by.id, via: by.via, actor: actorOf(by) }
+}
+
+/**
+ * One line of the audit. Never a secret, never a query string. Times are added by the writer, and where no `actor` is
+ * said here that it was Locum itself.
+ */
 export type AuditEntry =
   | {
       readonly event: 'use'
@@ -11,6 +28,7 @@ export type AuditEntry =
       readonly caller: string
       readonly for?: string
       readonly via: string
+      readonly actor: Actor
       readonly entrance: Entrance
       readonly connection: string
       readonly destination: string
@@ -29,6 +47,7 @@ export type AuditEntry =
   | {
       readonly event: 'outcome'
       readonly request: string
+      readonly actor: Actor
       readonly status: number
       readonly code?: Code
       /** How many echoes were masked. */
@@ -45,6 +64,7 @@ export type AuditEntry =
       readonly event: 'refused'
       readonly request: string
       readonly caller?: string
+      readonly actor: Actor
       /** For whom it was asked, allowed or not. */
       readonly for?: string
       readonly entrance: Entrance
@@ -58,8 +78,8 @@ export type AuditEntry =
       readonly event: 'change'
       /** Who did it, and whether that is a person or a program. */
       readonly caller: string
-      readonly kind: Principal['kind']
       readonly via: string
+      readonly actor: Actor
       /** `principal.add`, `credential.set`… */
       readonly operation: string
       readonly subject: string

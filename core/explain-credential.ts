@@ -4,7 +4,7 @@ import { LocumError } from './errors.ts'
 import type { Question } from './explain.ts'
 import { fieldsOf, isByConsent, needsNoCredential, placeOf, withProvider } from './provider.ts'
 import type { Route } from './route.ts'
-import { checkPlaintext, checkUse, missingCredential, scopesFor } from './source.ts'
+import { checkPlaintext, checkShared, checkUse, missingCredential, scopesFor } from './source.ts'
 import type { Candidate } from './target.ts'
 import type { Credential, Provider, Redact, Scope } from './words.ts'
 
@@ -68,11 +68,13 @@ export async function judgeCredential(
     throw new LocumError(missing.code, missing.detail, { hint })
   }
   const { credential } = found
-  const { id, version, disabled, audience } = credential
+  const { id, version, audience } = credential
+  const disabled = credential.disabled || credential.blocked === true
   const { scope } = found.binding
   const approved = candidate && audienceCovers(audience, candidate.destination)
   const redact = connection.redact && redactFor(connection, credential)
   tell({ looked, scope, id, version, disabled, audience, approved, redact })
+  checkShared(connection, credential, scope, caller.principal)
   // Where the base draws on the credential, the destination is not known without opening it.
   if (candidate) {
     checkPlaintext(connection, candidate.destination)

@@ -4,7 +4,7 @@ import type { Json, JsonObject } from './secret.ts'
 import type { SealedPlace, Sealer, Store } from './store.ts'
 import { SYSTEM } from './words.ts'
 
-/** ms until somebody who was sent away has to be back. */
+/** ms until somebody who was sent away has to be back, unless told. */
 const WAIT = 10 * 60_000
 
 /**
@@ -22,7 +22,7 @@ export class Flows {
     this.#clock = clock
   }
 
-  /** `wait` is in ms; ten minutes unless told. */
+  /** `wait`: ms that it is kept. */
   async put(kind: string, token: string, value: JsonObject, wait = WAIT): Promise<void> {
     const row = rowOf(kind, token)
     const sealed = this.#sealer.seal(placeOf(row, kind), Buffer.from(JSON.stringify(value), 'utf8'))

@@ -50,8 +50,14 @@ export function proxyKeyHash(text: string): string {
 }
 
 /**
- * What manages keys that Locum makes by itself: for a console session in a cookie, which calls nothing, and for pages. No
- * file has such a name: theirs have no colon.
+ * What manages keys that Locum makes by itself: for a console session in a cookie, and for a link at which a new key is
+ * fetched, which call nothing, and for pages. No file has such a name: theirs have no colon.
  */
 export const CONSOLE_KEY = 'locum:console'
 export const PAGE_KEY = 'locum:page'
+export const LINK_KEY = 'locum:link'
+
+/** Whether a key that this manages serves for calls. */
+export function servesCalls(managedBy: string | undefined): boolean {
+  return managedBy !== CONSOLE_KEY && managedBy !== LINK_KEY
+}

@@ -41,9 +41,36 @@ export function checkCaller(connection: Connection, principal: Principal, scope:
 }
 
 /**
+ * Whether a credential that is bound for somebody serves them now: their own, the site's where an administrator
+ * bound it for all or a profile, and any other while they are a member of a project that it is shared with.
+ */
+export function isServed(
+  { owner, projects }: Pick<Credential, 'owner' | 'projects'>,
+  scope: Scope,
+  principal: Pick<Principal, 'projects'>,
+): boolean {
+  if (owner === ownerOf(scope)) return true
+  return projects.some((project) => principal.projects.includes(project))
+}
+
+/** Judged at every use, so that who leaves a project, or is no longer shared with, uses it no more. Throws not_allowed. */
+export function checkShared(
+  connection: Connection,
+  credential: Pick<Credential, 'owner' | 'projects'>,
+  scope: Scope,
+  principal: Principal,
+): void {
+  if (isServed(credential, scope, principal)) return
+  throw new LocumError(
+    'not_allowed',
+    `The credential for \`${connection.name}\` (${scope}) is somebody else's, and not shared with a project of \`${principal.id}\`.`,
+    { hint: `Enter another: locum credential set ${connection.name} --for ${scope}` },
+  )
+}
+
+/**
  * Judges a credential for a destination before anything is opened. Throws credential_missing where
- * it is disabled, not_allowed where it is another user's own and shared with nobody,
- * credential_outside_audience where it was not approved for the destination or for what the connection does
+ * it is disabled, credential_outside_audience where it was not approved for the destination or for what the connection does
  * with it, or only a wildcard that nobody vouches for covers it. `where`: what errors call the destination.
  */
 export function checkUse(
@@ -53,8 +80,8 @@ export function checkUse(
   asked: Destination,
   where = destinationText(asked),
 ): void {
-  const { owner, projects, fieldNames } = credential
-  if (credential.disabled) {
+  const { disabled, blocked, fieldNames } = credential
+  if (disabled || blocked) {
     const which = `The credential for \`${connection.name}\` (${scope})`
     // A user's own loses its fields when its owner's keys go (R28).
     const emptied = fieldNames.length === 0
@@ -66,13 +93,6 @@ export function checkUse(
           ? `locum credential set ${connection.name} --for ${scope}`
           : `locum credential enable ${credential.id}`,
       },
-    )
-  }
-  if (owner !== 'site' && owner !== scope && projects.length === 0) {
-    throw new LocumError(
-      'not_allowed',
-      `The credential for \`${connection.name}\` (${scope}) is somebody else's own, and not shared.`,
-      { hint: `Enter another: locum credential set ${connection.name} --for ${scope}` },
     )
   }
   if (!audienceCovers(credential.audience, asked)) {

@@ -5,8 +5,10 @@ import type {
   Connection,
   Credential,
   GrantRecord,
+  Offer,
   Principal,
   PrincipalRecord,
+  Project,
   Provider,
   ProxyKeyRecord,
   Scope,
@@ -45,6 +47,11 @@ export interface Store {
     hash: string,
   ): Promise<{ key: ProxyKeyRecord; principal: PrincipalRecord } | undefined>
 
+  projects(as: Principal): Promise<readonly Project[]>
+  /** Adds it, or says who its editors are now. */
+  putProject(as: Principal, project: Pick<Project, 'name' | 'editors'>): Promise<Project>
+  removeProject(as: Principal, name: string): Promise<void>
+
   connections(as: Principal): Promise<readonly Connection[]>
   connection(as: Principal, name: string): Promise<Connection | undefined>
   putConnection(as: Principal, connection: Omit<Connection, 'version'>): Promise<Connection>
@@ -68,9 +75,13 @@ export interface Store {
   credentials(as: Principal): Promise<readonly Credential[]>
   /** Adds (version 1), or replaces where `credential.version` is one more than the row's: anything else is a lost race and throws bad_request. */
   putCredential(as: Principal, credential: Credential): Promise<Credential>
-  /** Throws bad_request where there is none; so does the next. What is sealed and its version stay. */
+  /** Throws bad_request where there is none; so do the next. What is sealed and its version stay. */
   setCredentialDisabled(as: Principal, id: string, disabled: boolean): Promise<void>
   setCredentialProjects(as: Principal, id: string, projects: readonly string[]): Promise<void>
+  setCredentialBlocked(as: Principal, id: string, blocked: boolean): Promise<void>
+  setCredentialName(as: Principal, id: string, name: string): Promise<void>
+  /** Undefined: it is offered to nobody. */
+  setCredentialOffer(as: Principal, id: string, offer: Offer | undefined): Promise<void>
   /** With its bindings. */
   removeCredential(as: Principal, id: string): Promise<void>
   bindings(as: Principal, connection?: string): Promise<readonly Binding[]>
@@ -184,4 +195,6 @@ export interface Sealer {
   seal(place: SealedPlace, plaintext: Uint8Array): Sealed
   /** Throws internal, with a fixed text, where the value was not sealed for exactly this place. */
   open(place: SealedPlace, sealed: Sealed): Buffer
+  /** The value sealed for another place, which nobody sees on the way. Throws as `open`. */
+  move(from: SealedPlace, to: SealedPlace, sealed: Sealed): Sealed
 }

@@ -14,7 +14,7 @@ export interface Principal {
   readonly claims?: JsonObject
   /** Its own; the site's hold where there are none. */
   readonly limits?: Limits
-  readonly via: 'key' | 'certificate' | 'jwt' | 'session' | 'default' | 'local' | 'system'
+  readonly via: 'key' | 'certificate' | 'jwt' | 'session' | 'default' | 'local' | 'link' | 'system'
 }
 
 /** A principal as it is kept. `managedBy` is the `name:` of the file that made it. */
@@ -197,7 +197,12 @@ export interface Credential {
   /** Those that are no secrets, where a type says so. */
   readonly plain?: readonly string[]
   readonly disabled: boolean
+  /** An administrator stopped it, which its owner does not undo. */
+  readonly blocked?: true
+  /** Their members may use it. */
   readonly projects: readonly string[]
+  /** To whom its owner would hand it. */
+  readonly offer?: Offer
   readonly managedBy?: string
   /** Grows with every change of what is sealed; 1 at first. */
   readonly version: number
@@ -207,6 +212,23 @@ export interface Credential {
   readonly sealed: Readonly<Record<string, Sealed>>
   readonly createdAt: number
   readonly changedAt: number
+}
+
+/** A credential that waits for a new owner to accept it. */
+export interface Offer {
+  /** A principal's id. */
+  readonly to: string
+  /** Unix ms. */
+  readonly until: number
+}
+
+/** People who use some credentials together. Who is a member, the principals say; an editor is one who is a member too. */
+export interface Project {
+  readonly name: string
+  /** Ids of those who say who is a member. */
+  readonly editors: readonly string[]
+  /** Unix ms. */
+  readonly createdAt: number
 }
 
 /** Which credential serves a connection for whom. At most one for each connection and scope. */
@@ -267,3 +289,6 @@ export const SYSTEM: Principal = { id: 'system', kind: 'service', projects: [], 
 
 /** Whoever runs the command on the data folder. */
 export const LOCAL: Principal = { id: 'local', kind: 'user', projects: [], admin: true, via: 'local' }
+
+/** Whoever opens a link that is good once. */
+export const LINK: Principal = { id: 'link', kind: 'user', projects: [], admin: false, via: 'link' }

@@ -139,7 +139,7 @@ export class IssuerCallers implements TokenCallers {
       const record = { id, kind: 'user', admin: false, federated, ...said, ...kept } as const
       if (!now) {
         const change = { operation: 'principal.join', subject: id, outcome: 'done' } as const
-        this.#audit.record({ event: 'change', caller: id, kind: 'user', via: 'jwt', ...change })
+        this.#audit.record({ event: 'change', caller: id, via: 'jwt', actor: 'human', ...change })
       }
       return store.putPrincipal(SYSTEM, record)
     })

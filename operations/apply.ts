@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { doneBy } from '../core/audit.ts'
 import { LOCAL } from '../core/words.ts'
 import { type FileContent, readConfigFile } from './file.ts'
 import { findFingerprint } from './fingerprint.ts'
@@ -33,9 +34,7 @@ async function apply(context: Context, content: FileContent, prune?: boolean): P
     await run(context)
     context.audit.record({
       event: 'change',
-      caller: context.as.id,
-      kind: context.as.kind,
-      via: context.as.via,
+      ...doneBy(context.as),
       operation: `${change.kind}.${change.action}`,
       subject: change.id,
       outcome: 'done',

@@ -1,10 +1,11 @@
 import { destinationText } from '../core/destination.ts'
 import { LocumError } from '../core/errors.ts'
-import type { Connection } from '../core/words.ts'
-import { administrators, type Context, defineOperation } from './operation.ts'
+import { allowsCaller } from '../core/route.ts'
+import type { Connection, Principal } from '../core/words.ts'
+import { type Context, defineOperation, everybody } from './operation.ts'
 import { closed, Name, nearest } from './schema.ts'
 
-/** A connection with its destinations as text. It never holds a secret. */
+/** A connection with its destinations as text. It never holds a secret: what it sends is the placeholder. */
 export type ConnectionView = Omit<Connection, 'destinations'> & { readonly destinations: readonly string[] }
 
 /** Throws not_found where there is none of that name. */
@@ -23,6 +24,21 @@ export async function findConnection(
   })
 }
 
+/** One that whoever asks may use; an administrator all. Throws bad_request. */
+export async function findUsable(context: Pick<Context, 'as' | 'store'>, name: string): Promise<Connection> {
+  const { as, store } = context
+  if (as.admin) return findConnection(context, name)
+  const connection = await store.connection(as, name)
+  if (connection && mayUse(as, connection)) return connection
+  throw new LocumError('bad_request', `There is no connection \`${name}\` that you may use.`, {
+    hint: '`locum connection ls` lists them.',
+  })
+}
+
+function mayUse(as: Principal, connection: Connection): boolean {
+  return as.admin || allowsCaller({ connection }, as)
+}
+
 function view(connection: Connection): ConnectionView {
   return { ...connection, destinations: connection.destinations.map(destinationText) }
 }
@@ -31,14 +47,15 @@ export const listConnections = defineOperation({
   name: 'connection.ls',
   summary: 'List connections',
   input: closed({}),
-  who: administrators,
-  run: async ({ as, store }): Promise<readonly ConnectionView[]> => (await store.connections(as)).map(view),
+  who: everybody,
+  run: async ({ as, store }): Promise<readonly ConnectionView[]> =>
+    (await store.connections(as)).filter((one) => mayUse(as, one)).map(view),
 })
 
 export const showConnection = defineOperation({
   name: 'connection.show',
   summary: 'Show one connection',
   input: closed({ name: Name }),
-  who: administrators,
-  run: async (context, { name }): Promise<ConnectionView> => view(await findConnection(context, name)),
+  who: everybody,
+  run: async (context, { name }): Promise<ConnectionView> => view(await findUsable(context, name)),
 })

@@ -7,10 +7,26 @@ import { LocumError } from '../core/errors.ts'
 import { placeOf, withProvider } from '../core/provider.ts'
 import type { JsonObject } from '../core/secret.ts'
 import { ownerOf, uselessScope } from '../core/source.ts'
-import type { Binding, Connection, Credential, Provider, Scope } from '../core/words.ts'
-import { findConnection } from './connections.ts'
+import {
+  type Binding,
+  type Connection,
+  type Credential,
+  type Offer,
+  type Provider,
+  type Scope,
+  SYSTEM,
+} from '../core/words.ts'
+import { findUsable } from './connections.ts'
 import { openFingerprint } from './fingerprint.ts'
-import { administrators, type Context, defineOperation } from './operation.ts'
+import { type Context, defineOperation, everybody } from './operation.ts'
+import {
+  demandScope,
+  findCredential,
+  findKept,
+  refuseManaged,
+  type Standing,
+  standingOf,
+} from './ownership.ts'
 import { findProviderOf } from './providers.ts'
 import { closed, Label, Name, ScopeText } from './schema.ts'
 import { findType } from './types.ts'
@@ -30,6 +46,10 @@ export interface CredentialView {
    * connection that uses it now reaches more than was approved.
    */
   readonly state: 'ready' | 'disabled' | 'suspended' | 'outside-audience'
+  /** An administrator stopped it, which its owner does not undo. */
+  readonly blocked?: true
+  /** To whom it is offered. `until`: Unix ms. */
+  readonly offer?: Offer
   readonly managedBy?: string
   readonly version: number
   readonly createdAt: number
@@ -53,11 +73,13 @@ export interface Entry {
 
 /**
  * Seals the fields and binds them. Replaces what is bound there. Throws bad_request for fields that
- * the method does not take. Warns of secrets that are too short to be searched for in answers.
+ * the method does not take, not_allowed where it would be another user's own. Warns of secrets that are too short to be
+ * searched for in answers.
  */
 export async function enterCredential(context: Context, entry: Entry): Promise<Credential> {
-  const { as, store, sealer, methods, clock, random } = context
+  const { store, sealer, methods, clock, random } = context
   const { scope, current, provider } = entry
+  await demandScope(context, scope)
   const method = methods.get(entry.connection.method)
   if (!method) throw new LocumError('internal', `The connection's method is not known here.`)
   const connection = withProvider(entry.connection, method, provider)
@@ -75,7 +97,7 @@ export async function enterCredential(context: Context, entry: Entry): Promise<C
     audience: audienceFor(connection, ownerOf(scope)),
   }
   const fingerprint = await openFingerprint(context)
-  const credential = await store.putCredential(as, {
+  const credential = await store.putCredential(SYSTEM, {
     ...place,
     name: entry.name ?? current?.name ?? `${connection.name} for ${scope}`,
     fieldNames: Object.keys(fields),
@@ -88,21 +110,22 @@ export async function enterCredential(context: Context, entry: Entry): Promise<C
       ]),
     ),
     disabled: entry.disabled ?? false,
+    ...(current?.blocked && { blocked: true }),
     projects: entry.projects ?? current?.projects ?? [],
     managedBy: entry.managedBy,
     createdAt: current?.createdAt ?? now,
     changedAt: now,
   })
-  if (!current) await store.bind(as, { connection: connection.name, scope, credential: credential.id })
+  if (!current) await store.bind(SYSTEM, { connection: connection.name, scope, credential: credential.id })
   return credential
 }
 
 /** What a connection's credentials are made of, where it says a type. Throws not_found where that is gone. */
 export async function typeOf(
-  context: Pick<Context, 'as' | 'store'>,
+  context: Pick<Context, 'store'>,
   { methodConfig: { type } }: Pick<Connection, 'methodConfig'>,
 ): Promise<CredentialType | undefined> {
-  return typeof type === 'string' ? findType(context, type) : undefined
+  return typeof type === 'string' ? findType({ ...context, as: SYSTEM }, type) : undefined
 }
 
 /** As the type has them. What checks them is loaded where there is one: most commands never see a type. */
@@ -115,26 +138,8 @@ function plainFields({ schema }: CredentialType): string[] {
   return fieldsOfType(schema).flatMap(({ name, secret }) => (secret ? [] : [name]))
 }
 
-async function find({ as, store }: Context, id: string): Promise<Credential> {
-  const credential = await store.credential(as, id)
-  if (credential) return credential
-  throw new LocumError('not_found', 'There is no credential of that id.', {
-    hint: '`locum credential ls` lists them.',
-  })
-}
-
-/** Throws not_allowed where a file has it. */
-export function refuseManaged(credential: Credential): void {
-  if (credential.managedBy === undefined) return
-  throw new LocumError(
-    'not_allowed',
-    `The credential ${credential.id} belongs to the file named \`${credential.managedBy}\`.`,
-    { hint: 'Change it there and apply the file; `locum credential disable` stops it at once.' },
-  )
-}
-
 /** Whether it serves wherever the connection now leads a secret, and as the connection now puts it in. */
-function approves(credential: Credential, connection: Connection): boolean {
+export function approves(credential: Credential, connection: Connection): boolean {
   const { audience } = credential
   const covered = connection.destinations
     .filter(({ wildcard }) => connection.ownedWildcard || !wildcard)
@@ -153,11 +158,11 @@ interface Uses {
   readonly providers: readonly Provider[]
 }
 
-async function usesOf({ as, store }: Pick<Context, 'as' | 'store'>): Promise<Uses> {
+async function usesOf({ store }: Pick<Context, 'store'>): Promise<Uses> {
   const [bindings, connections, providers] = await Promise.all([
-    store.bindings(as),
-    store.connections(as),
-    store.providers(as),
+    store.bindings(SYSTEM),
+    store.connections(SYSTEM),
+    store.providers(SYSTEM),
   ])
   return { bindings, connections, providers }
 }
@@ -186,10 +191,12 @@ function view(
     fields: fieldNames,
     audience,
     projects,
+    ...(credential.blocked && { blocked: true }),
+    ...(credential.offer && { offer: credential.offer }),
     state:
       fieldNames.length === 0
         ? 'suspended'
-        : credential.disabled
+        : credential.disabled || credential.blocked
           ? 'disabled'
           : covered
             ? 'ready'
@@ -201,13 +208,31 @@ function view(
   }
 }
 
-async function viewOne(context: Context, id: string): Promise<CredentialView> {
-  return view(await find(context, id), await usesOf(context), context.methods)
+/** What a member sees of one that is another's: whose it is, and where they use it themselves. */
+function seenByMember(view: CredentialView, { id, projects }: Context['as']): CredentialView {
+  const { offer, managedBy, ...rest } = view
+  return {
+    ...rest,
+    bindings: view.bindings.filter((binding) => binding.for === `user:${id}`),
+    fields: [],
+    projects: view.projects.filter((project) => projects.includes(project)),
+  }
+}
+
+function seen(context: Context, credential: Credential, standing: Standing, uses: Uses): CredentialView {
+  const whole = view(credential, uses, context.methods)
+  return standing === 'member' ? seenByMember(whole, context.as) : whole
+}
+
+/** As whoever asks sees it. Throws bad_request where it is not there for them. */
+export async function viewOne(context: Context, id: string): Promise<CredentialView> {
+  const { credential, standing } = await findCredential(context, id)
+  return seen(context, credential, standing, await usesOf(context))
 }
 
 /** Throws not_found where it is a user's who is not there. */
-export async function checkScope({ as, store }: Context, scope: Scope): Promise<void> {
-  if (!scope.startsWith('user:') || (await store.principal(as, scope.slice(5)))) return
+export async function checkScope({ store }: Pick<Context, 'store'>, scope: Scope): Promise<void> {
+  if (!scope.startsWith('user:') || (await store.principal(SYSTEM, scope.slice(5)))) return
   throw new LocumError('not_found', `There is no principal \`${scope.slice(5)}\`.`, {
     hint: `locum principal add ${scope.slice(5)}`,
   })
@@ -222,19 +247,21 @@ export const setCredential = defineOperation({
     fields: Type.Record(Type.String(), Type.Unknown(), { expected: 'one JSON object' }),
     name: Type.Optional(Label),
   }),
-  who: administrators,
+  who: everybody,
   subject: (input) => `${input.connection}/${input.for}`,
   async run(context, input): Promise<CredentialView> {
-    const { as, store } = context
-    const connection = await findConnection(context, input.connection)
+    const { store } = context
     const scope = input.for as Scope
+    await demandScope(context, scope)
+    const connection = await findUsable(context, input.connection)
     await checkScope(context, scope)
     const useless = uselessScope(connection, scope)
     if (useless !== undefined) context.warn(useless)
-    const [binding] = (await store.bindings(as, connection.name)).filter((b) => b.scope === scope)
-    const current = binding && (await find(context, binding.credential))
+    const bound = await store.bound(SYSTEM, connection.name, [scope])
+    // One that is another's and was chosen here stays theirs, as it is.
+    const current = bound?.credential.owner === ownerOf(scope) ? bound.credential : undefined
     if (current) refuseManaged(current)
-    const provider = await findProviderOf(context, connection)
+    const provider = await findProviderOf({ ...context, as: SYSTEM }, connection)
     const entered = await enterCredential(context, {
       connection,
       provider,
@@ -251,33 +278,57 @@ export const listCredentials = defineOperation({
   name: 'credential.ls',
   summary: 'List credentials, without their secrets',
   input: closed({}),
-  who: administrators,
+  who: everybody,
   async run(context): Promise<readonly CredentialView[]> {
     const uses = await usesOf(context)
-    const credentials = await context.store.credentials(context.as)
-    return credentials.map((credential) => view(credential, uses, context.methods))
+    const views: CredentialView[] = []
+    for (const credential of await context.store.credentials(SYSTEM)) {
+      const standing = await standingOf(context, credential)
+      if (standing !== 'stranger') views.push(seen(context, credential, standing, uses))
+    }
+    return views
   },
 })
 
-const One = closed({ id: Type.String({ minLength: 1, maxLength: 128 }) })
+/** Any operation on one credential. */
+export const CredentialId = Type.String({ minLength: 1, maxLength: 128 })
+const One = closed({ id: CredentialId })
 
 export const showCredential = defineOperation({
   name: 'credential.show',
   summary: 'Show one credential, without its secrets',
   input: One,
-  who: administrators,
+  who: everybody,
   run: (context, { id }): Promise<CredentialView> => viewOne(context, id),
+})
+
+export const renameCredential = defineOperation({
+  name: 'credential.rename',
+  summary: 'Call a credential something else',
+  input: closed({ id: CredentialId, name: Label }),
+  who: everybody,
+  subject: ({ id }) => id,
+  async run(context, { id, name }): Promise<CredentialView> {
+    refuseManaged(await findKept(context, id))
+    await context.store.setCredentialName(SYSTEM, id, name)
+    return viewOne(context, id)
+  },
 })
 
 export const disableCredential = defineOperation({
   name: 'credential.disable',
   summary: 'Stop a credential from being used',
   input: One,
-  who: administrators,
+  who: everybody,
   subject: ({ id }) => id,
   async run(context, { id }): Promise<CredentialView> {
-    await find(context, id)
-    await context.store.setCredentialDisabled(context.as, id, true)
+    const { store } = context
+    const { standing } = await findCredential(context, id)
+    if (standing === 'administrator') await store.setCredentialBlocked(SYSTEM, id, true)
+    else {
+      await findKept(context, id)
+      await store.setCredentialDisabled(SYSTEM, id, true)
+    }
     return viewOne(context, id)
   },
 })
@@ -286,17 +337,28 @@ export const enableCredential = defineOperation({
   name: 'credential.enable',
   summary: 'Let a disabled credential be used again',
   input: One,
-  who: administrators,
+  who: everybody,
   subject: ({ id }) => id,
   async run(context, { id }): Promise<CredentialView> {
-    const credential = await find(context, id)
+    const { as, store } = context
+    const { credential, standing } = await findCredential(context, id)
     if (credential.fieldNames.length === 0) {
       const [bound] = (await viewOne(context, id)).bindings
       throw new LocumError('not_allowed', `${id} has to be entered again: its owner got a new key.`, {
         hint: bound && `locum credential set ${bound.connection} --for ${bound.for}`,
       })
     }
-    await context.store.setCredentialDisabled(context.as, id, false)
+    if (standing === 'administrator') {
+      await store.setCredentialBlocked(SYSTEM, id, false)
+      if (credential.disabled) context.warn(`${credential.owner} has stopped ${id} too`)
+      return viewOne(context, id)
+    }
+    await findKept(context, id)
+    if (credential.blocked && as.via !== 'local' && !as.admin) {
+      throw new LocumError('not_allowed', `An administrator stopped ${id}, and lets it be used again.`)
+    }
+    if (credential.blocked) await store.setCredentialBlocked(SYSTEM, id, false)
+    await store.setCredentialDisabled(SYSTEM, id, false)
     return viewOne(context, id)
   },
 })
@@ -305,11 +367,15 @@ export const removeCredential = defineOperation({
   name: 'credential.rm',
   summary: 'Remove a credential for good',
   input: One,
-  who: administrators,
+  who: everybody,
   subject: ({ id }) => id,
   async run(context, { id }): Promise<{ id: string }> {
-    refuseManaged(await find(context, id))
-    await context.store.removeCredential(context.as, id)
+    const { store } = context
+    const { credential, standing } = await findCredential(context, id)
+    const abandoned =
+      standing === 'administrator' && !(await store.principal(SYSTEM, credential.owner.slice('user:'.length)))
+    refuseManaged(abandoned ? credential : await findKept(context, id))
+    await store.removeCredential(SYSTEM, id)
     return { id }
   },
 })

@@ -1,5 +1,6 @@
-import { proxyKeyHash, proxyKeyText } from '../core/proxy-key.ts'
-import type { PrincipalRecord } from '../core/words.ts'
+import { doneBy } from '../core/audit.ts'
+import { LINK_KEY, proxyKeyHash, proxyKeyText } from '../core/proxy-key.ts'
+import { type PrincipalRecord, SYSTEM } from '../core/words.ts'
 import type { Context } from './operation.ts'
 import { durationMs } from './schema.ts'
 
@@ -21,7 +22,8 @@ export async function giveKey(
 
 /**
  * Ends all keys of a principal at once, and gives how many. One that a file gave is kept as ended, since
- * the file may be applied again, and would bring back a key that somebody has taken away.
+ * the file may be applied again, and would bring back a key that somebody has taken away. A link that nobody has
+ * opened goes too, and is none of the number.
  */
 export async function endKeys(
   { as, store, clock }: Pick<Context, 'as' | 'store' | 'clock'>,
@@ -33,7 +35,7 @@ export async function endKeys(
     if (managedBy === undefined || managedBy.startsWith('locum:')) await store.removeKeys(as, id, hash)
     else if (expiresAt === undefined || expiresAt > now) await store.setKeyEnd(as, id, hash, now)
     else continue
-    ended++
+    if (managedBy !== LINK_KEY) ended++
   }
   return ended
 }
@@ -42,7 +44,8 @@ export async function endKeys(
  * What it costs to take a user's keys away (R28): their own credentials lose their fields and stay
  * disabled until they are entered again, so that whoever hands out keys cannot take up a user's
  * secrets. It happens when the old keys go, with or without a new one; a first key suspends nothing.
- * The fields are dropped, since nothing may ever bring them back. Returns the credentials' ids.
+ * The fields are dropped, since nothing may ever bring them back. What waits for them to accept it is offered no more,
+ * for the same reason. Returns the credentials' ids.
  */
 export async function suspendOwn(
   { as, store, clock, audit }: Pick<Context, 'as' | 'store' | 'clock' | 'audit'>,
@@ -50,10 +53,13 @@ export async function suspendOwn(
 ): Promise<string[]> {
   if (principal.kind !== 'user') return []
   const suspended: string[] = []
-  for (const credential of await store.credentials(as)) {
+  for (const credential of await store.credentials(SYSTEM)) {
+    if (credential.offer?.to === principal.id)
+      await store.setCredentialOffer(SYSTEM, credential.id, undefined)
     if (credential.owner !== `user:${principal.id}` || credential.fieldNames.length === 0) continue
-    await store.putCredential(as, {
-      ...credential,
+    const { offer, ...kept } = credential
+    await store.putCredential(SYSTEM, {
+      ...kept,
       fieldNames: [],
       sealed: {},
       fingerprint: undefined,
@@ -63,9 +69,7 @@ export async function suspendOwn(
     })
     audit.record({
       event: 'change',
-      caller: as.id,
-      kind: as.kind,
-      via: as.via,
+      ...doneBy(as),
       operation: 'credential.suspend',
       subject: credential.id,
       outcome: 'done',

@@ -1,5 +1,5 @@
 import type { Static, TSchema } from 'typebox'
-import type { Audit } from '../core/audit.ts'
+import { type Audit, doneBy } from '../core/audit.ts'
 import type { AuthMethods } from '../core/auth-method.ts'
 import type { Clock } from '../core/clock.ts'
 import { asLocumError, LocumError } from '../core/errors.ts'
@@ -41,8 +41,11 @@ export const dataHolder: Rule = {
   allows: ({ via }) => via === 'local',
 }
 
-/** Whoever is known here. What it reaches is their own, which its work sees to. */
-export const everybody: Rule = { says: 'somebody who is known here', allows: () => true }
+/** Each for what is theirs, which the operation itself judges. */
+export const everybody: Rule = {
+  says: 'somebody who has shown who they are',
+  allows: ({ via }) => via !== 'default' && via !== 'link',
+}
 
 /** What people can do: written once, for the command, the file and the API. */
 export interface Operation<I extends TSchema = TSchema, O = unknown> {
@@ -51,8 +54,8 @@ export interface Operation<I extends TSchema = TSchema, O = unknown> {
   readonly summary: string
   readonly input: I
   readonly who: Rule
-  /** Present where it changes something: what the audit says was changed. */
-  readonly subject?: (input: Static<I>) => string
+  /** Present where it changes something: what the audit says was changed. Asked again with the output where it succeeded. */
+  readonly subject?: (input: Static<I>, output?: O) => string
   /** False where it turned out that nothing had to change, which the audit then leaves out. */
   readonly changed?: (output: O) => boolean
   /** It waits for others, so that what it writes is no one transaction. */
@@ -82,9 +85,7 @@ export async function runOperation<I extends TSchema, O>(
   const record = (outcome: 'done' | 'failed') =>
     audit.record({
       event: 'change',
-      caller: as.id,
-      kind: as.kind,
-      via: as.via,
+      ...doneBy(as),
       operation: operation.name,
       subject: about,
       outcome,
@@ -100,6 +101,7 @@ export async function runOperation<I extends TSchema, O>(
     about = subject(checked)
     const work = async (inside: Context) => {
       const output = await around(inside, () => operation.run(inside, checked))
+      about = subject(checked, output)
       if (operation.changed?.(output) !== false) record('done')
       return output
     }

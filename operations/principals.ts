@@ -1,6 +1,7 @@
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
 import { LocumError } from '../core/errors.ts'
 import { refuseFederated } from '../core/identity.ts'
+import { LINK_KEY } from '../core/proxy-key.ts'
 import type { PrincipalRecord } from '../core/words.ts'
 import { actingProblem, demandHolder } from './acting.ts'
 import { endKeys, giveKey, suspendOwn, warnSuspended } from './keys.ts'
@@ -11,6 +12,8 @@ import { ActForText, closed, Duration, Kind, Label, nearest, PrincipalId } from 
 /** A principal with what is known of its keys. Times are Unix ms. */
 export interface PrincipalView extends PrincipalRecord {
   readonly keys: readonly { readonly createdAt: number; readonly expiresAt?: number }[]
+  /** Until when a new key can be fetched at a link. */
+  readonly linkUntil?: number
 }
 
 /** A key is given once: here. */
@@ -42,51 +45,56 @@ export async function findPrincipal(
 
 async function view({ as, store }: Context, record: PrincipalRecord): Promise<PrincipalView> {
   const keys = await store.keys(as, record.id)
-  return { ...record, keys: keys.map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })) }
+  const link = keys.find(({ managedBy }) => managedBy === LINK_KEY)
+  return {
+    ...record,
+    keys: keys.filter((key) => key !== link).map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),
+    ...(link?.expiresAt !== undefined && { linkUntil: link.expiresAt }),
+  }
+}
+
+/** A principal that is not there yet, and how long its key lasts. */
+export const NewPrincipal = closed({
+  id: PrincipalId,
+  kind: Type.Optional(Kind),
+  profile: Type.Optional(Label),
+  email: Type.Optional(Label),
+  projects: Type.Optional(Type.Array(Label)),
+  admin: Type.Optional(Type.Boolean()),
+  mayActFor: Type.Optional(Type.Array(ActForText)),
+  limits: Type.Optional(LimitsInput),
+  ttl: Type.Optional(Duration),
+})
+
+/** Without a key. Throws bad_request, not_allowed. */
+export async function register(
+  { as, store }: Context,
+  input: Static<typeof NewPrincipal>,
+): Promise<PrincipalRecord> {
+  refuseFederated(input.id)
+  if (await store.principal(as, input.id)) {
+    throw new LocumError('bad_request', `There is a principal \`${input.id}\` already.`, {
+      hint: `For a new key: locum principal rotate-key ${input.id}`,
+    })
+  }
+  const { id, kind = 'user', profile, email, projects = [], admin = false, limits } = input
+  const mayActFor = input.mayActFor?.length ? input.mayActFor : undefined
+  const wanted = { id, kind, profile, email, projects, admin, mayActFor, limits, disabled: false }
+  const unfit = actingProblem(wanted)
+  if (unfit !== undefined) throw new LocumError('bad_request', `\`mayActFor\`: ${unfit}.`)
+  demandHolder(as, wanted)
+  return store.putPrincipal(as, wanted)
 }
 
 export const addPrincipal = defineOperation({
   name: 'principal.add',
   summary: 'Add a user or a service and give its proxy key',
-  input: closed({
-    id: PrincipalId,
-    kind: Type.Optional(Kind),
-    profile: Type.Optional(Label),
-    email: Type.Optional(Label),
-    projects: Type.Optional(Type.Array(Label)),
-    admin: Type.Optional(Type.Boolean()),
-    mayActFor: Type.Optional(Type.Array(ActForText)),
-    limits: Type.Optional(LimitsInput),
-    ttl: Type.Optional(Duration),
-  }),
+  input: NewPrincipal,
   who: administrators,
   subject: ({ id }) => id,
   async run(context, input): Promise<GivenKey> {
-    const { as, store } = context
-    refuseFederated(input.id)
-    if (await store.principal(as, input.id)) {
-      throw new LocumError('bad_request', `There is a principal \`${input.id}\` already.`, {
-        hint: `For a new key: locum principal rotate-key ${input.id}`,
-      })
-    }
-    const { id, kind = 'user', profile, email, projects = [], admin = false } = input
-    const mayActFor = input.mayActFor?.length ? input.mayActFor : undefined
-    const wanted = {
-      id,
-      kind,
-      profile,
-      email,
-      projects,
-      admin,
-      mayActFor,
-      limits: input.limits,
-      disabled: false,
-    }
-    const unfit = actingProblem(wanted)
-    if (unfit !== undefined) throw new LocumError('bad_request', `\`mayActFor\`: ${unfit}.`)
-    demandHolder(as, wanted)
-    const record = await store.putPrincipal(as, wanted)
-    return { id: record.id, ...(await giveKey(context, record.id, input.ttl)), suspended: [] }
+    const { id } = await register(context, input)
+    return { id, ...(await giveKey(context, id, input.ttl)), suspended: [] }
   },
 })
 
@@ -111,22 +119,31 @@ export const showPrincipal = defineOperation({
   },
 })
 
+/** Whose keys end, and how long the next one lasts. */
+export const NextKey = closed({ id: PrincipalId, ttl: Type.Optional(Duration) })
+
+/** Ends all of its keys, so that it can have another. Returns which of its own credentials that suspends. */
+export async function retire(context: Context, id: string): Promise<string[]> {
+  const { as } = context
+  const record = await findPrincipal(context, id)
+  refuseFederated(id)
+  if (as.id !== id) demandHolder(as, record)
+  const ended = await endKeys(context, id)
+  // Elsewhere than at the data folder a first key is no first proof: a user may have called by certificate.
+  const keeps = as.via === 'local' ? ended === 0 : as.id === id
+  const suspended = keeps ? [] : await suspendOwn(context, record)
+  warnSuspended(context, id, suspended)
+  return suspended
+}
+
 export const rotatePrincipalKey = defineOperation({
   name: 'principal.rotate-key',
   summary: 'Stop all keys of a principal and give a new one',
-  input: closed({ id: PrincipalId, ttl: Type.Optional(Duration) }),
+  input: NextKey,
   who: administrators,
   subject: ({ id }) => id,
   async run(context, { id, ttl }): Promise<GivenKey> {
-    const { as } = context
-    const record = await findPrincipal(context, id)
-    refuseFederated(id)
-    if (as.id !== id) demandHolder(as, record)
-    const ended = await endKeys(context, id)
-    // Elsewhere than at the data folder a first key is no first proof: a user may have called by certificate.
-    const keeps = as.via === 'local' ? ended === 0 : as.id === id
-    const suspended = keeps ? [] : await suspendOwn(context, record)
-    warnSuspended(context, id, suspended)
+    const suspended = await retire(context, id)
     return { id, ...(await giveKey(context, id, ttl)), suspended }
   },
 })

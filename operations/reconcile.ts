@@ -312,7 +312,10 @@ function planCredential(planning: Planning, desired: DesiredCredential): void {
     problem([...path, 'for'], `there is no principal ${user}, here or applied before`)
   }
   const binding = now.bindings.find((other) => other.connection === name && other.scope === scope)
-  const found = now.credentials.find(({ id }) => id === binding?.credential)
+  // One of another owner was chosen here, and stays theirs.
+  const found = now.credentials.find(
+    ({ id, owner }) => id === binding?.credential && owner === ownerOf(scope),
+  )
   if (!isOurs(planning, [...path, 'connection'], found)) return
 
   const keys = changedKeys(found, {
@@ -358,15 +361,17 @@ function planPruning({ content, now, steps, problem }: Planning): void {
   const remove = (kind: PlannedChange['kind'], id: string, run: Step['run']) =>
     steps.push({ change: { action: 'delete', kind, id, keys: [] }, run })
 
-  const boundAs = ({ id }: Credential) => now.bindings.find(({ credential }) => credential === id)
+  // Not by those who chose one that is shared with them.
+  const boundAs = ({ id, owner }: Credential) =>
+    now.bindings.filter(({ credential, scope }) => credential === id && ownerOf(scope) === owner)
   const credentials = gone(now.credentials, (credential) => {
-    const binding = boundAs(credential)
-    return content.credentials.some(
-      ({ connection, scope }) => binding?.connection === connection && binding.scope === scope,
+    const bindings = boundAs(credential)
+    return content.credentials.some(({ connection, scope }) =>
+      bindings.some((binding) => binding.connection === connection && binding.scope === scope),
     )
   })
   for (const credential of credentials) {
-    const binding = boundAs(credential)
+    const [binding] = boundAs(credential)
     const id = binding ? `${binding.connection}/${binding.scope}` : credential.id
     remove('credential', id, ({ as, store }) => store.removeCredential(as, credential.id))
   }

@@ -1,3 +1,4 @@
+import { doneBy } from '../core/audit.ts'
 import { LocumError } from '../core/errors.ts'
 import { CONSOLE_KEY, isProxyKey, PAGE_KEY, proxyKeyHash, proxyKeyText } from '../core/proxy-key.ts'
 import type { KeyBounds, Principal, PrincipalRecord } from '../core/words.ts'
@@ -57,7 +58,7 @@ async function holderOf({ as, store, clock }: Using, key: string) {
 
 /** Signs somebody in at the console: what the cookie holds. */
 export function openConsoleSession(x: Using, principal: PrincipalRecord): Promise<GivenKey> {
-  return give(x, principal, principal, CONSOLE_FOR, CONSOLE_KEY, 'session.open')
+  return give(x, principal.id, CONSOLE_FOR, CONSOLE_KEY, { by: principal, operation: 'session.open' })
 }
 
 export async function closeConsoleSession({ as, store }: Using, cookie: string): Promise<void> {
@@ -66,24 +67,23 @@ export async function closeConsoleSession({ as, store }: Using, cookie: string):
   if (found?.key.managedBy === CONSOLE_KEY) await store.removeKeys(as, found.principal.id, hash)
 }
 
-/** A short key for a page of one origin, which calls as that user. `by` is who asked for it. */
+/** A short key for a page of one origin, which calls as that user. `by`: who asks for it, the user or their back end. */
 export function givePageKey(
   x: Using,
   user: Pick<Principal, 'id'>,
-  by: Pick<Principal, 'id' | 'kind'>,
   only: KeyBounds,
+  by: Pick<Principal, 'id' | 'kind'>,
   ttl: number = PAGE_FOR.usual,
 ): Promise<GivenKey> {
-  return give(x, user, by, Math.min(ttl, PAGE_FOR.most), PAGE_KEY, 'session.page', only)
+  return give(x, user.id, Math.min(ttl, PAGE_FOR.most), PAGE_KEY, { by, operation: 'session.page' }, only)
 }
 
 async function give(
   { as, store, clock, random, audit }: Using,
-  { id }: Pick<Principal, 'id'>,
-  { id: caller, kind }: Pick<Principal, 'id' | 'kind'>,
+  id: string,
   ttl: number,
   managedBy: string,
-  operation: string,
+  { by, operation }: { by: Pick<Principal, 'id' | 'kind'>; operation: string },
   only?: KeyBounds,
 ): Promise<GivenKey> {
   const now = clock.now()
@@ -102,8 +102,9 @@ async function give(
       managedBy,
       only,
     })
-    const done = { operation, subject: id, outcome: 'done' } as const
-    audit.record({ event: 'change', caller, kind, via: 'session', ...done })
+    const { id: caller, kind } = by
+    const done = doneBy({ id: caller, kind, via: 'session' })
+    audit.record({ event: 'change', ...done, operation, subject: id, outcome: 'done' })
   })
   return { key, expiresAt }
 }

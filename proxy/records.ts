@@ -1,4 +1,4 @@
-import type { Audit } from '../core/audit.ts'
+import { type Audit, actorOf } from '../core/audit.ts'
 import type { Material } from '../core/directory.ts'
 import type { Code, Entrance, LocumError } from '../core/errors.ts'
 import { pathOnly } from '../core/target.ts'
@@ -49,6 +49,7 @@ export function recordUse(
       caller: caller?.id ?? '',
       for: servedOf(about),
       via: caller?.via ?? '',
+      actor: actorOf(caller),
       entrance: about.entrance,
       connection: about.connection ?? '',
       destination: about.destination ?? '',
@@ -81,6 +82,7 @@ export function recordOutcome(
   audit.recordSoon({
     event: 'outcome',
     request: about.request,
+    actor: actorOf(callerOf(about)),
     status: x.status || CLIENT_GONE,
     code: x.code,
     masked: x.masked || undefined,
@@ -97,6 +99,7 @@ export function recordRefusal(audit: Audit, about: About, code: Code, asked?: st
     event: 'refused',
     request: about.request,
     caller: callerOf(about)?.id,
+    actor: actorOf(callerOf(about)),
     for: servedOf(about) ?? asked,
     entrance: about.entrance,
     connection: about.connection,

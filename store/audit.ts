@@ -163,7 +163,8 @@ export class AuditFile implements Audit {
       this.#at = now
       this.#atText = new Date(now).toISOString()
     }
-    return `"at":"${this.#atText}",${JSON.stringify(entry).slice(1, -1)}`
+    const by = 'actor' in entry ? '' : '"actor":"program",'
+    return `"at":"${this.#atText}",${by}${JSON.stringify(entry).slice(1, -1)}`
   }
 
   #planFlush(): void {

@@ -1,7 +1,7 @@
 import { LocumError } from '../core/errors.ts'
 import { providerOf } from '../core/provider.ts'
 import type { Store } from '../core/store.ts'
-import type { Binding, Credential, Scope } from '../core/words.ts'
+import type { Binding, Credential, Offer, Scope } from '../core/words.ts'
 import { announce } from './changes.ts'
 import { removeGrants } from './grants.ts'
 import { column, flag, member, parse, sealedBytes, sealedText } from './rows.ts'
@@ -14,6 +14,9 @@ type CredentialMethods =
   | 'putCredential'
   | 'setCredentialDisabled'
   | 'setCredentialProjects'
+  | 'setCredentialBlocked'
+  | 'setCredentialName'
+  | 'setCredentialOffer'
   | 'removeCredential'
   | 'bindings'
   | 'bind'
@@ -73,6 +76,13 @@ export function credentialRows(session: Session): Pick<Store, CredentialMethods>
 
     setCredentialProjects: (as, id, projects) =>
       session.write(as, (db) => amend(db, id, { projects: JSON.stringify(projects) })),
+
+    setCredentialBlocked: (as, id, blocked) =>
+      session.write(as, (db) => amend(db, id, { blocked: blocked ? 1 : null })),
+
+    setCredentialName: (as, id, name) => session.write(as, (db) => amend(db, id, { name })),
+
+    setCredentialOffer: (as, id, offer) => session.write(as, (db) => amend(db, id, offerColumns(offer))),
 
     removeCredential: (as, id) =>
       session.write(as, async (db) => {
@@ -194,7 +204,13 @@ function credentialColumns(credential: Credential): Omit<CredentialRow, 'stamp'>
     sealed: JSON.stringify(Object.entries(sealed).map(([name, value]) => [name, sealedText(value)])),
     created_at: credential.createdAt,
     changed_at: credential.changedAt,
+    blocked: credential.blocked ? 1 : null,
+    ...offerColumns(credential.offer),
   }
+}
+
+function offerColumns(offer: Offer | undefined): Pick<CredentialRow, 'offered_to' | 'offered_until'> {
+  return { offered_to: column(offer?.to), offered_until: column(offer?.until) }
 }
 
 function parseCredential(row: CredentialRow): Credential {
@@ -207,7 +223,9 @@ function parseCredential(row: CredentialRow): Credential {
     fieldNames: parse<string[]>(row.field_names),
     ...(row.plain === null ? {} : { plain: parse<string[]>(row.plain) }),
     disabled: row.disabled === 1,
+    ...(row.blocked === 1 ? { blocked: true } : {}),
     projects: parse<string[]>(row.projects),
+    ...offerOf(row),
     ...member('managedBy', row.managed_by),
     version: row.version,
     ...member('fingerprint', row.fingerprint),
@@ -215,6 +233,10 @@ function parseCredential(row: CredentialRow): Credential {
     createdAt: row.created_at,
     changedAt: row.changed_at,
   }
+}
+
+function offerOf({ offered_to: to, offered_until: until }: CredentialRow): Pick<Credential, 'offer'> {
+  return to === null || until === null ? {} : { offer: { to, until } }
 }
 
 function bindingId(row: BindingRow): string {

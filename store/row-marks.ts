@@ -10,6 +10,7 @@ const IDS: { readonly [T in StampedTable]: (row: Tables[T]) => string } = {
   site: ({ id }) => id,
   principals: ({ id }) => id,
   proxy_keys: ({ hash: id }) => id,
+  projects: ({ name }) => name,
   connections: ({ name }) => name,
   providers: ({ name }) => name,
   credential_types: ({ name }) => name,

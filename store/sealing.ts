@@ -21,7 +21,7 @@ const INFO = 'locum sealed value 1'
  * additional data binds it to its place, the site and the data key (R25).
  */
 export function makeSealer(keyring: Keyring, random: Random): Sealer {
-  return {
+  const sealer: Sealer = {
     seal(place, plaintext) {
       const dataKey = keyring.current
       const salt = random(SALT_BYTES)
@@ -51,7 +51,17 @@ export function makeSealer(keyring: Keyring, random: Random): Sealer {
       }
       return text
     },
+
+    move(from, to, sealed) {
+      const plain = sealer.open(from, sealed)
+      try {
+        return sealer.seal(to, plain)
+      } finally {
+        plain.fill(0)
+      }
+    },
   }
+  return sealer
 }
 
 function keyOf(keyring: Keyring, sealed: Sealed): DataKey {

@@ -7,6 +7,7 @@ import { flowRows } from './flows.ts'
 import { grantRows } from './grants.ts'
 import { leaseRows } from './leases.ts'
 import { principalRows } from './principals.ts'
+import { projectRows } from './projects.ts'
 import { providerRows } from './providers.ts'
 import type { RowJournal } from './row-journal.ts'
 import { Session } from './session.ts'
@@ -38,6 +39,7 @@ export function makeStore({ connections, stamps, clock, journal, owner }: StoreP
   const store: Store = {
     ...siteRows(session),
     ...principalRows(session),
+    ...projectRows(session),
     ...connectionRows(session),
     ...providerRows(session),
     ...typeRows(session),

@@ -8,6 +8,7 @@ export interface Tables {
   site: SiteRow
   principals: PrincipalRow
   proxy_keys: ProxyKeyRow
+  projects: ProjectRow
   connections: ConnectionRow
   providers: ProviderRow
   credential_types: TypeRow
@@ -71,6 +72,14 @@ export interface ProxyKeyRow {
   stamp: string
 }
 
+export interface ProjectRow {
+  name: string
+  /** A list of ids. */
+  editors: string
+  created_at: number
+  stamp: string
+}
+
 export interface ConnectionRow {
   name: string
   /** All of a connection but its name, version and managedBy. */
@@ -115,6 +124,11 @@ export interface CredentialRow {
   sealed: string
   created_at: number
   changed_at: number
+  /** 1 where an administrator stopped it, else null. */
+  blocked: number | null
+  /** The principal to whom its owner would hand it, until when. */
+  offered_to: string | null
+  offered_until: number | null
   stamp: string
 }
 

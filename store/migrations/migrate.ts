@@ -9,6 +9,7 @@ import { limits } from './0004-limits.ts'
 import { providers } from './0005-providers.ts'
 import { federated } from './0006-federated.ts'
 import { types } from './0007-types.ts'
+import { people } from './0008-people.ts'
 
 /** In order; names are never changed once released. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -19,6 +20,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0005-providers': providers,
   '0006-federated': federated,
   '0007-types': types,
+  '0008-people': people,
 }
 
 /**

@@ -80,13 +80,13 @@ t.test('every write by a session names its own origin, and no route takes a page
   const headers = { cookie, origin: site.consoleUrl }
   t.match(await ask('POST', '/principals', { as: '', headers, body: { id: 'eve' } }), { status: 201 })
   const [change] = (await site.audit()).filter(({ subject }) => subject === 'eve')
-  t.match(change, { caller: 'admin', kind: 'user', via: 'session', operation: 'principal.add' })
+  t.match(change, { caller: 'admin', actor: 'human', via: 'session', operation: 'principal.add' })
 })
 
 t.test('a service asks with its key, and cannot sign in; the audit says that it was one', async (t) => {
   t.match(await ask('POST', '/principals', { as: 'ops', body: { id: 'kim' } }), { status: 201 })
   const change = (await site.audit()).find(({ subject }) => subject === 'kim')
-  t.match(change, { caller: 'ops', kind: 'service', via: 'key', outcome: 'done' })
+  t.match(change, { caller: 'ops', actor: 'service', via: 'key', outcome: 'done' })
 })
 
 t.test('answers under the headers of every page, and none lets another origin read', async (t) => {

@@ -90,6 +90,7 @@ export async function openBroker(
       opened.push(place)
       return site.sealer.open(place, sealed)
     },
+    move: (from, to, sealed) => site.sealer.move(from, to, sealed),
   }
   const faults: unknown[] = []
   const { defaultPrincipal, limit } = options

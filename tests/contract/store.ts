@@ -225,6 +225,38 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
       t.same(await store.types(SYSTEM), [{ ...type, name: 'aaa' }])
     })
 
+    t.test('a project keeps its editors until it goes', async (t) => {
+      const { store } = await fresh(t)
+      const north = await store.putProject(SYSTEM, { name: 'north', editors: [] })
+      t.strictSame(north, { name: 'north', editors: [], createdAt: clock.time })
+      clock.time += 1_000
+      const edited = await store.putProject(SYSTEM, { name: 'north', editors: ['ada', 'ben'] })
+      t.strictSame(edited, { ...north, editors: ['ada', 'ben'] })
+      await store.putProject(SYSTEM, { name: 'alps', editors: [] })
+      t.strictSame(
+        (await store.projects(SYSTEM)).map(({ name }) => name),
+        ['alps', 'north'],
+      )
+      await store.removeProject(SYSTEM, 'alps')
+      await store.removeProject(SYSTEM, 'alps')
+      t.strictSame(await store.projects(SYSTEM), [edited])
+    })
+
+    t.test('what is sealed can be moved to another place, and opens there alone', async (t) => {
+      const { sealer } = await fresh(t)
+      const here = { ...placeOf({ id: 'c1', version: 1, owner: 'user:ada', audience: [] }, 'key') }
+      const there = { ...here, owner: 'user:ben', version: 2 }
+      const sealed = sealer.seal(here, Buffer.from('secret'))
+      const moved = sealer.move(here, there, sealed)
+      t.equal(sealer.open(there, moved).toString(), 'secret')
+      t.throws(() => sealer.open(here, moved), { code: 'internal' })
+      t.throws(
+        () => sealer.move(there, here, sealed),
+        { code: 'internal' },
+        'what is not sealed for it does not move',
+      )
+    })
+
     t.test('a credential is replaced by its next version only', async (t) => {
       const { store, sealer } = await fresh(t)
       const first = credential(sealer, 'c1', { projects: ['north'], managedBy: 'team', fingerprint: 'f' })
@@ -247,6 +279,24 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
       await store.setCredentialDisabled(SYSTEM, 'c1', true)
       await store.setCredentialProjects(SYSTEM, 'c1', ['south'])
       t.strictSame(await store.credentials(SYSTEM), [{ ...second, disabled: true, projects: ['south'] }])
+      await store.setCredentialName(SYSTEM, 'c1', 'the new name')
+      await store.setCredentialBlocked(SYSTEM, 'c1', true)
+      await store.setCredentialOffer(SYSTEM, 'c1', { to: 'ben', until: 77 })
+      const amended = { ...second, name: 'the new name', disabled: true, projects: ['south'] }
+      const offered = { ...amended, blocked: true as const, offer: { to: 'ben', until: 77 } }
+      t.strictSame(await store.credential(SYSTEM, 'c1'), offered, 'what is sealed, and its version, stay')
+      const third = credential(sealer, 'c1', { ...offered, version: 3, sealed: undefined as never })
+      t.strictSame(await store.putCredential(SYSTEM, third), third, 'with what goes beside it')
+      await store.setCredentialBlocked(SYSTEM, 'c1', false)
+      await store.setCredentialOffer(SYSTEM, 'c1', undefined)
+      const { blocked, offer, ...unblocked } = third
+      t.strictSame(await store.credential(SYSTEM, 'c1'), unblocked)
+      for (const amend of [
+        store.setCredentialBlocked(SYSTEM, 'none', true),
+        store.setCredentialName(SYSTEM, 'none', 'x'),
+        store.setCredentialOffer(SYSTEM, 'none', undefined),
+      ])
+        await t.rejects(amend, { code: 'bad_request' })
       await t.rejects(store.setCredentialDisabled(SYSTEM, 'none', true), { code: 'bad_request' })
       await t.rejects(
         store.putCredential(SYSTEM, { ...credential(sealer, 'c3'), fieldNames: ['other'] }),
@@ -315,6 +365,12 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
         putCredential: () => store.putCredential(ADA, made),
         setCredentialDisabled: () => store.setCredentialDisabled(ADA, 'c1', true),
         setCredentialProjects: () => store.setCredentialProjects(ADA, 'c1', []),
+        setCredentialBlocked: () => store.setCredentialBlocked(ADA, 'c1', true),
+        setCredentialName: () => store.setCredentialName(ADA, 'c1', 'mine'),
+        setCredentialOffer: () => store.setCredentialOffer(ADA, 'c1', { to: 'ada', until: 1 }),
+        projects: () => store.projects(ADA),
+        putProject: () => store.putProject(ADA, { name: 'north', editors: ['ada'] }),
+        removeProject: () => store.removeProject(ADA, 'north'),
         removeCredential: () => store.removeCredential(ADA, 'c1'),
         bindings: () => store.bindings(ADA),
         bind: () => store.bind(ADA, { connection: 'crm', scope: 'shared', credential: 'c1' }),

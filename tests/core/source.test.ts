@@ -2,6 +2,7 @@ import t from 'tap'
 import {
   checkCaller,
   checkPlaintext,
+  checkShared,
   checkUse,
   checkWildcard,
   missingCredential,
@@ -81,12 +82,30 @@ t.test('a disabled credential is not used, and an emptied one has to be entered 
 })
 
 t.test("a user's own credential serves that user, and others only where it is shared (R28)", async (t) => {
+  const shares = (credential: Partial<Credential>, scope: Scope, projects: readonly string[] = []) => {
+    const who = { ...makePrincipal(), projects }
+    return verdict(() => checkShared(makeConnection(), makeCredential(credential), scope, who))
+  }
   const own = { owner: 'user:ada' }
-  t.equal(use({ credential: own, scope: 'user:ada' }), 'fine')
-  for (const scope of ['user:bob', 'user:ada2', 'profile:ada', 'shared'] as const)
-    t.equal(use({ credential: own, scope }), 'not_allowed', scope)
-  t.equal(use({ credential: { ...own, projects: ['north'] }, scope: 'shared' }), 'fine')
-  t.equal(use({ credential: { owner: 'site' }, scope: 'user:bob' }), 'fine')
+  t.equal(shares(own, 'user:ada'), 'fine')
+  for (const scope of ['user:bob', 'user:ada2', 'profile:ada', 'shared'] as const) {
+    t.equal(shares(own, scope, ['north']), 'not_allowed', scope)
+    const shared = { ...own, projects: ['north', 'south'] }
+    t.equal(shares(shared, scope), 'not_allowed', `${scope}, shared, by somebody outside`)
+    t.equal(
+      shares(shared, scope, ['west']),
+      'not_allowed',
+      `${scope}, shared, by somebody of another project`,
+    )
+    t.equal(shares(shared, scope, ['west', 'south']), 'fine', `${scope}, shared, by a member`)
+  }
+  for (const scope of ['shared', 'profile:sales'] as const) t.equal(shares({ owner: 'site' }, scope), 'fine')
+  t.equal(shares({ owner: 'site' }, 'user:bob', ['north']), 'not_allowed', 'the site’s, chosen by somebody')
+  t.equal(shares({ owner: 'site', projects: ['north'] }, 'user:bob', ['north']), 'fine')
+})
+
+t.test('what an administrator stopped is not used', async (t) => {
+  t.equal(use({ credential: { blocked: true } }), 'credential_missing')
 })
 
 t.test('a wildcard carries no secret unless somebody vouches for every name under it', async (t) => {

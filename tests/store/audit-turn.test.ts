@@ -14,6 +14,7 @@ const use = (request: string): AuditEntry => ({
   request,
   caller: 'ada',
   via: 'key',
+  actor: 'human',
   entrance: 'forward',
   connection: 'stripe',
   destination: 'https://api.stripe.com',
@@ -21,7 +22,13 @@ const use = (request: string): AuditEntry => ({
   path: '/v1/charges',
   slots: ['authorization'],
 })
-const outcome = (request: string): AuditEntry => ({ event: 'outcome', request, status: 200, ms: 1 })
+const outcome = (request: string): AuditEntry => ({
+  event: 'outcome',
+  request,
+  actor: 'human',
+  status: 200,
+  ms: 1,
+})
 const REFUSED = { code: 'internal', detail: 'The use could not be recorded, so it did not happen.' }
 
 /** What the only file holds, as `event request`. */

@@ -25,6 +25,7 @@ function use(request: string, more: Partial<Extract<AuditEntry, { event: 'use' }
     request,
     caller: 'ada',
     via: 'key',
+    actor: 'human',
     entrance: 'forward',
     connection: 'stripe',
     destination: 'https://api.stripe.com',
@@ -38,7 +39,13 @@ function use(request: string, more: Partial<Extract<AuditEntry, { event: 'use' }
   }
 }
 
-const outcome = (request: string): AuditEntry => ({ event: 'outcome', request, status: 200, ms: 1.5 })
+const outcome = (request: string): AuditEntry => ({
+  event: 'outcome',
+  request,
+  actor: 'human',
+  status: 200,
+  ms: 1.5,
+})
 const REFUSED = { code: 'internal', detail: 'The use could not be recorded, so it did not happen.' }
 
 function folderOf(data: string): string {

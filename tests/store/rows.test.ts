@@ -30,6 +30,11 @@ const ROWS: Readonly<
         await store.addKey(SYSTEM, { hash: 'hash-ada', principal: 'ada', createdAt: 1, expiresAt: 2 })
       }),
   },
+  projects: {
+    name: 'north',
+    where: "name = 'north'",
+    change: ({ store }) => store.putProject(SYSTEM, { name: 'north', editors: ['ada'] }),
+  },
   connections: {
     name: 'stripe',
     where: "name = 'stripe'",
@@ -70,6 +75,7 @@ async function makeSite(t: Test): Promise<string> {
   await work(data, async ({ store, sealer }) => {
     await store.putPrincipal(SYSTEM, ADA)
     await store.addKey(SYSTEM, { hash: 'hash-ada', principal: 'ada', createdAt: 1 })
+    await store.putProject(SYSTEM, { name: 'north', editors: [] })
     await store.putConnection(SYSTEM, connection('stripe'))
     for (const id of ['c1', 'c2']) await store.putCredential(SYSTEM, credential(sealer, id))
     await store.bind(SYSTEM, { connection: 'stripe', scope: 'shared', credential: 'c1' })

@@ -7,8 +7,8 @@ for (let n = 1; ; n++) {
   audit.record({
     event: 'change',
     caller: 'local',
-    kind: 'user',
     via: 'local',
+    actor: 'human',
     operation: 'test',
     subject: `${n}`,
     outcome: 'done',
