@@ -118,7 +118,10 @@ function row(terminal: Terminal, record: AuditRecord['record'], now: number): st
   const text = (name: string) =>
     record[name] === undefined || record[name] === '' ? '-' : String(record[name])
   const at = timeText(terminal, Date.parse(record.at), now)
-  const who = () => (record.for === undefined ? text('caller') : `${text('caller')} for ${record.for}`)
+  const who = () => {
+    const by = record.actor === 'service' ? `${text('caller')} (service)` : text('caller')
+    return record.for === undefined ? by : `${by} for ${record.for}`
+  }
   const request = () => `${text('method')} ${text('destination')}${record.path ?? ''}`
   switch (record.event) {
     case 'use':
@@ -135,7 +138,7 @@ function row(terminal: Terminal, record: AuditRecord['record'], now: number): st
     case 'refused':
       return [at, 'refused', who(), request(), text('connection'), text('code')]
     case 'change':
-      return [at, 'change', text('caller'), text('operation'), text('subject'), text('outcome')]
+      return [at, 'change', who(), text('operation'), text('subject'), text('outcome')]
     default:
       return [at, record.event, '-', '-', '-', '-']
   }

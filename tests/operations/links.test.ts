@@ -1,7 +1,8 @@
 import t from 'tap'
 import type { TSchema } from 'typebox'
+import { namedOf } from '../../core/act-for.ts'
 import { isProxyKey, proxyKeyHash } from '../../core/proxy-key.ts'
-import { LINK, type Principal, SYSTEM } from '../../core/words.ts'
+import { LINK, NOBODY, type Principal, SYSTEM } from '../../core/words.ts'
 import { showCredential } from '../../operations/credentials.ts'
 import { invitePrincipal, LINK_FOR, linkPrincipalKey, redeemLink, showLink } from '../../operations/links.ts'
 import { type Operation, runOperation } from '../../operations/operation.ts'
@@ -97,6 +98,20 @@ t.test('a ticket calls nothing and signs nobody in, and no key opens a link', as
   for (const not of [key, 'lcm_', ''.padEnd(53, 'x')])
     t.match(await refusal(open(redeemLink, { ticket: not })), GONE)
   t.match(await refusal(local(redeemLink, { ticket })), { code: 'not_allowed' })
+})
+
+t.test('nobody acts for a revoked user because a link waits for them', async (t) => {
+  const { local, open, context } = await stand(t)
+  await local(revokePrincipal, { id: 'ada' })
+  const { ticket } = await local(linkPrincipalKey, { id: 'ada' })
+  const isWithdrawn = async () => {
+    const record = await context.store.principal(SYSTEM, 'ada')
+    if (!record) throw new Error('she is gone')
+    return namedOf(record, NOBODY, await context.store.keys(SYSTEM, 'ada')).withdrawn
+  }
+  t.equal(await isWithdrawn(), true)
+  await open(redeemLink, { ticket })
+  t.equal(await isWithdrawn(), false)
 })
 
 t.test('a link suspends as a new key does (R28)', async (t) => {
