@@ -47,19 +47,12 @@ export const PrincipalAnswer = closed({
 
 /** A key is given once: here. */
 export const GivenKeyAnswer = closed({ id: Text, key: Text, expiresAt: maybe(Time), suspended: Texts })
+/** A link is given once, too: its ticket stands behind `/key?ticket=`. */
+export const GivenLinkAnswer = closed({ id: Text, ticket: Text, expiresAt: Time, suspended: Texts })
 export const RevokedAnswer = closed({ id: Text, revoked: Type.Integer(), suspended: Texts })
 export const RemovedAnswer = closed({ id: Text })
 export const NamedAnswer = closed({ name: Text })
 export const SiteAnswer = closed({ id: Text, url: maybe(Text), contact: maybe(Text), createdAt: Time })
-
-export const UsableAnswer = closed({
-  name: Text,
-  destinations: Texts,
-  method: Text,
-  provider: maybe(Text),
-  source: Source,
-  fallback: Texts,
-})
 
 const Budget = closed({ uses: Type.Integer(), per: Type.Enum(['minute', 'hour', 'day']) })
 const Pairs = Type.Array(Type.Array(Text, { minItems: 2, maxItems: 2 }))
@@ -114,10 +107,29 @@ export const CredentialAnswer = closed({
   audience: Texts,
   projects: Texts,
   state: Type.Enum(['ready', 'disabled', 'suspended', 'outside-audience']),
+  blocked: maybe(Flag),
+  offer: maybe(closed({ to: Text, until: Time })),
   managedBy: maybe(Text),
   version: Version,
   createdAt: Time,
   changedAt: Time,
+})
+export const UnsharedAnswer = closed({ id: Text, projects: Texts })
+export const OfferAnswer = closed({
+  id: Text,
+  name: Text,
+  from: Text,
+  to: Text,
+  audience: Texts,
+  projects: Texts,
+  until: Time,
+})
+
+export const ProjectAnswer = closed({
+  name: Text,
+  members: listOf(closed({ id: Text, editor: Flag })),
+  credentials: Texts,
+  connections: Texts,
 })
 
 export const ProviderAnswer = closed({

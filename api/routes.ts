@@ -10,19 +10,15 @@ import {
   enableCredential,
   listCredentials,
   removeCredential,
+  renameCredential,
   setCredential,
   showCredential,
 } from '../operations/credentials.ts'
 import { explainRequest } from '../operations/explain.ts'
+import { acceptCredential, declineCredential, giveCredential, listOffers } from '../operations/hand-over.ts'
+import { invitePrincipal, linkPrincipalKey } from '../operations/links.ts'
 import type { Operation } from '../operations/operation.ts'
-import {
-  listOwnCredentials,
-  listUsable,
-  removeOwnCredential,
-  setOwnCredential,
-  showOwn,
-  showOwnCredential,
-} from '../operations/own.ts'
+import { showOwn } from '../operations/own.ts'
 import {
   addPrincipal,
   disablePrincipal,
@@ -32,8 +28,17 @@ import {
   rotatePrincipalKey,
   showPrincipal,
 } from '../operations/principals.ts'
+import {
+  addMember,
+  addProject,
+  listProjects,
+  removeMember,
+  removeProject,
+  showProject,
+} from '../operations/projects.ts'
 import { listProviders, showProvider } from '../operations/providers.ts'
 import { showTrustPolicy, testConnection } from '../operations/proving.ts'
+import { shareCredential, unshareCredential, unuseCredential, useCredential } from '../operations/sharing.ts'
 import { showSite } from '../operations/site.ts'
 import { importType, listTypes, removeType, showType } from '../operations/types.ts'
 import * as answers from './answers.ts'
@@ -83,21 +88,22 @@ function post(path: string, operation: AnyOperation, answer: TSchema, more: More
   return { method: 'POST', path, operation, answer, ...more }
 }
 
+function put(path: string, operation: AnyOperation, answer: TSchema, more: More = {}): Route {
+  return { method: 'PUT', path, operation, answer, ...more }
+}
+
 /** Everything that can be asked over HTTP. A new operation is one line here. */
 export const ROUTES: readonly Route[] = [
   get('/me', showOwn, answers.OwnAnswer),
-  get('/me/connections', listUsable, many(answers.UsableAnswer), { keyOf: byName }),
-  get('/me/credentials', listOwnCredentials, many(answers.CredentialAnswer), { keyOf: byId }),
-  post('/me/credentials', setOwnCredential, answers.CredentialAnswer),
-  get('/me/credentials/{id}', showOwnCredential, answers.CredentialAnswer),
-  remove('/me/credentials/{id}', removeOwnCredential, answers.RemovedAnswer, showOwnCredential),
 
   get('/site', showSite, answers.SiteAnswer),
 
   get('/principals', listPrincipals, many(answers.PrincipalAnswer), { keyOf: byId }),
   post('/principals', addPrincipal, answers.GivenKeyAnswer, { makes: '/principals/{id}' }),
+  post('/principals/invite', invitePrincipal, answers.GivenLinkAnswer, { makes: '/principals/{id}' }),
   get('/principals/{id}', showPrincipal, answers.PrincipalAnswer),
   post('/principals/{id}/rotate-key', rotatePrincipalKey, answers.GivenKeyAnswer, { shows: showPrincipal }),
+  post('/principals/{id}/link-key', linkPrincipalKey, answers.GivenLinkAnswer, { shows: showPrincipal }),
   post('/principals/{id}/disable', disablePrincipal, answers.PrincipalRecordAnswer, { shows: showPrincipal }),
   post('/principals/{id}/enable', enablePrincipal, answers.PrincipalRecordAnswer, { shows: showPrincipal }),
   post('/principals/{id}/revoke', revokePrincipal, answers.RevokedAnswer, { shows: showPrincipal }),
@@ -111,7 +117,23 @@ export const ROUTES: readonly Route[] = [
   get('/credentials/{id}', showCredential, answers.CredentialAnswer),
   post('/credentials/{id}/disable', disableCredential, answers.CredentialAnswer, { shows: showCredential }),
   post('/credentials/{id}/enable', enableCredential, answers.CredentialAnswer, { shows: showCredential }),
+  post('/credentials/{id}/rename', renameCredential, answers.CredentialAnswer, { shows: showCredential }),
+  post('/credentials/{id}/share', shareCredential, answers.CredentialAnswer, { shows: showCredential }),
+  post('/credentials/{id}/unshare', unshareCredential, answers.UnsharedAnswer, { shows: showCredential }),
+  post('/credentials/{id}/use', useCredential, answers.CredentialAnswer),
+  post('/credentials/{id}/unuse', unuseCredential, answers.RemovedAnswer),
+  post('/credentials/{id}/give', giveCredential, answers.OfferAnswer, { shows: showCredential }),
   remove('/credentials/{id}', removeCredential, answers.RemovedAnswer, showCredential),
+  get('/offers', listOffers, many(answers.OfferAnswer), { keyOf: byId }),
+  post('/offers/{id}/accept', acceptCredential, answers.CredentialAnswer),
+  post('/offers/{id}/decline', declineCredential, answers.RemovedAnswer),
+
+  get('/projects', listProjects, many(answers.ProjectAnswer), { keyOf: byName }),
+  post('/projects', addProject, answers.ProjectAnswer, { makes: '/projects/{name}' }),
+  get('/projects/{name}', showProject, answers.ProjectAnswer),
+  remove('/projects/{name}', removeProject, answers.ProjectAnswer),
+  put('/projects/{project}/members/{id}', addMember, answers.ProjectAnswer),
+  remove('/projects/{project}/members/{id}', removeMember, answers.ProjectAnswer),
 
   get('/providers', listProviders, many(answers.ProviderAnswer), { keyOf: byName }),
   get('/providers/{name}', showProvider, answers.ProviderAnswer),
@@ -119,10 +141,7 @@ export const ROUTES: readonly Route[] = [
 
   get('/types', listTypes, many(answers.TypeAnswer), { keyOf: byName }),
   get('/types/{name}', showType, answers.TypeAnswer),
-  {
-    ...{ method: 'PUT', path: '/types/{name}', operation: importType, answer: answers.ImportedAnswer },
-    ...{ shows: showType, largest: A_SCHEMA },
-  },
+  put('/types/{name}', importType, answers.ImportedAnswer, { shows: showType, largest: A_SCHEMA }),
   remove('/types/{name}', removeType, undefined, showType),
 
   get('/certs', listCerts, many(answers.CertAnswer), { keyOf: bySigning }),
@@ -148,7 +167,7 @@ function remove(
   path: string,
   operation: AnyOperation,
   answer: TSchema | undefined,
-  shows: AnyOperation,
+  shows?: AnyOperation,
 ): Route {
   return { method: 'DELETE', path, operation, answer, shows }
 }

@@ -24,13 +24,13 @@ export async function findConnection(
   })
 }
 
-/** One that whoever asks may use; an administrator all. Throws bad_request. */
+/** One that whoever asks may use; an administrator all. Throws not_found, the same whether there is none or it is not for them. */
 export async function findUsable(context: Pick<Context, 'as' | 'store'>, name: string): Promise<Connection> {
   const { as, store } = context
   if (as.admin) return findConnection(context, name)
   const connection = await store.connection(as, name)
   if (connection && mayUse(as, connection)) return connection
-  throw new LocumError('bad_request', `There is no connection \`${name}\` that you may use.`, {
+  throw new LocumError('not_found', `There is no connection \`${name}\` that you may use.`, {
     hint: '`locum connection ls` lists them.',
   })
 }

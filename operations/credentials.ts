@@ -224,7 +224,7 @@ function seen(context: Context, credential: Credential, standing: Standing, uses
   return standing === 'member' ? seenByMember(whole, context.as) : whole
 }
 
-/** As whoever asks sees it. Throws bad_request where it is not there for them. */
+/** As whoever asks sees it. Throws not_found where it is not there for them. */
 export async function viewOne(context: Context, id: string): Promise<CredentialView> {
   const { credential, standing } = await findCredential(context, id)
   return seen(context, credential, standing, await usesOf(context))

@@ -65,7 +65,7 @@ async function findNewOwner({ as, store }: Context, id: string) {
   // Whether others are there is for an administrator alone to find out by a guess that is near.
   const found = as.admin ? await findPrincipal({ as: SYSTEM, store }, id) : await store.principal(SYSTEM, id)
   if (found && !found.disabled && found.kind === 'user') return found
-  throw new LocumError('bad_request', `There is no user \`${id}\` who could accept it.`)
+  throw new LocumError('not_found', `There is no user \`${id}\` who could accept it.`)
 }
 
 function viewOf(
@@ -152,7 +152,7 @@ async function findOffered({ as, store, clock }: Context, id: string, named: str
   const to = answererOf(as, named)
   const credential = await store.credential(SYSTEM, id)
   if (credential?.offer?.to === to && credential.offer.until > clock.now()) return { credential, to }
-  throw new LocumError('bad_request', 'No credential of that id is offered to you, or not any more.', {
+  throw new LocumError('not_found', 'No credential of that id is offered to you, or not any more.', {
     hint: '`locum credential offers` lists those that are.',
   })
 }

@@ -26,7 +26,7 @@ async function isKeptBySite({ store }: Pick<Context, 'store'>, owner: string): P
   return (await store.principal(SYSTEM, owner.slice('user:'.length)))?.kind === 'service'
 }
 
-/** A credential that is there for whoever asks. Throws bad_request, the same whether it is another's or nobody's. */
+/** A credential that is there for whoever asks. Throws not_found, the same whether it is another's or nobody's. */
 export async function findCredential(
   context: Asking,
   id: string,
@@ -34,12 +34,12 @@ export async function findCredential(
   const credential = await context.store.credential(SYSTEM, id)
   const standing = credential ? await standingOf(context, credential) : 'stranger'
   if (credential && standing !== 'stranger') return { credential, standing }
-  throw new LocumError('bad_request', 'There is no credential of that id.', {
+  throw new LocumError('not_found', 'There is no credential of that id.', {
     hint: '`locum credential ls` lists them.',
   })
 }
 
-/** One that whoever asks decides about. Throws bad_request where it is not there for them, not_allowed. */
+/** One that whoever asks decides about. Throws not_found where it is not there for them, not_allowed. */
 export async function findKept(context: Asking, id: string): Promise<Credential> {
   const { credential, standing } = await findCredential(context, id)
   if (standing === 'keeper') return credential

@@ -48,17 +48,13 @@ function isSeen(as: Context['as'], name: string): boolean {
   return as.admin || as.projects.includes(name)
 }
 
-/** Throws bad_request where there is none of that name, or they are not in it. */
+/** Throws not_found where there is none of that name, or they are not in it. */
 export async function demandProject({ as, store }: Asking, name: string): Promise<ProjectView> {
   const { names, view } = await surveyOf({ store })
   if (names.includes(name) && isSeen(as, name)) return view(name)
-  throw new LocumError(
-    'bad_request',
-    `There is no project \`${name}\`${as.admin ? '' : ' that you are in'}.`,
-    {
-      hint: as.admin ? `locum project add ${name}` : '`locum project ls` lists yours.',
-    },
-  )
+  throw new LocumError('not_found', `There is no project \`${name}\`${as.admin ? '' : ' that you are in'}.`, {
+    hint: as.admin ? `locum project add ${name}` : '`locum project ls` lists yours.',
+  })
 }
 
 /** Whether whoever asks says who is a member. */
@@ -164,7 +160,7 @@ export const removeMember = defineOperation({
     const found = as.id === id && as.via !== 'local' ? await recordOf(context, id) : undefined
     const record = found ?? (await demandMembership(context, project, id))
     if (!record.projects.includes(project))
-      throw new LocumError('bad_request', `\`${id}\` is not in the project \`${project}\`.`)
+      throw new LocumError('not_found', `\`${id}\` is not in the project \`${project}\`.`)
     if (record.federated) throw federated(id)
     refuseFile(record.managedBy, `\`${id}\` is in \`${project}\``)
     await putProjects(
@@ -193,7 +189,7 @@ async function demandMembership(context: Asking, project: string, id: string): P
     )
   const found = await context.store.principal(SYSTEM, id)
   if (!found)
-    throw new LocumError('bad_request', `There is no principal \`${id}\`.`, {
+    throw new LocumError('not_found', `There is no principal \`${id}\`.`, {
       hint: 'An administrator adds them: locum principal add ID',
     })
   if (found.federated) throw federated(id)

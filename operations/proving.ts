@@ -3,8 +3,8 @@ import type { Trust } from '../core/auth-method.ts'
 import { LocumError } from '../core/errors.ts'
 import type { Proof } from '../core/proving.ts'
 import type { Principal, PrincipalRecord } from '../core/words.ts'
+import { findUsable } from './connections.ts'
 import { administrators, defineOperation, everybody } from './operation.ts'
-import { demandUsable } from './own.ts'
 import { closed, Label, Name } from './schema.ts'
 
 export const testConnection = defineOperation({
@@ -18,7 +18,7 @@ export const testConnection = defineOperation({
   async run(context, { name, as: id = context.as.id }): Promise<Proof> {
     const { as, store, means } = context
     demandTrying(as, id, as.admin ? await store.principal(as, id) : undefined)
-    if (!as.admin) await demandUsable(context, name)
+    await findUsable(context, name)
     return means.withProving((proving) => proving.connection(name, id))
   },
 })
