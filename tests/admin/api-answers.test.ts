@@ -28,8 +28,7 @@ async function held(method: string, pattern: string, path: string, options: AskO
 t.test('every answer is what the document says of its route', async (t) => {
   const stripe = await bound('stripe', 'shared')
   const get = (pattern: string, name = '') => held('GET', pattern, pattern.replace(/\{\w+\}/, name))
-  for (const path of ['/me', '/me/connections', '/site', '/principals', '/connections', '/credentials'])
-    await get(path)
+  for (const path of ['/me', '/site', '/principals', '/connections', '/credentials']) await get(path)
   for (const path of ['/providers', '/certs', '/ca', '/audit', '/audit/verify']) await get(path)
   for (const name of ['admin', 'ada', 'agent']) await get('/principals/{id}', name)
   for (const name of ['stripe', 'crm', 'mail', 'open']) await get('/connections/{name}', name)
@@ -38,12 +37,36 @@ t.test('every answer is what the document says of its route', async (t) => {
   const trust = '/providers/{name}/trust-policy'
   await held('GET', trust, '/providers/reports/trust-policy?principal=arn:aws:iam::123456789012:user/locum')
 
-  const mine = { connection: 'own', fields: { apiKey: 'the-own-key-of-somebody' } }
-  const own = await held('POST', '/me/credentials', '/me/credentials', { as: 'bob', body: mine })
-  await held('GET', '/me/credentials', '/me/credentials', { as: 'bob' })
-  await held('GET', '/me/credentials/{id}', `/me/credentials/${own.json.id}`, { as: 'bob' })
+  const mine = { connection: 'own', for: 'user:bob', fields: { apiKey: 'the-own-key-of-somebody' } }
+  const own = await held('POST', '/credentials', '/credentials', { as: 'bob', body: mine })
+  const one = `/credentials/${own.json.id}`
+  await held('GET', '/credentials', '/credentials', { as: 'bob' })
   await held('POST', '/connections/{name}/test', '/connections/own/test', { as: 'bob' })
-  await held('DELETE', '/me/credentials/{id}', `/me/credentials/${own.json.id}`, { as: 'bob' })
+  await held('POST', '/projects', '/projects', { body: { name: 'west' } })
+  for (const id of ['bob', 'ada'])
+    await held('PUT', '/projects/{project}/members/{id}', `/projects/west/members/${id}`, {
+      body: { editor: id === 'bob' },
+    })
+  const of = (verb: string, as: string, body: object) =>
+    held('POST', `/credentials/{id}/${verb}`, `${one}/${verb}`, { as, body })
+  await of('rename', 'bob', { name: 'the best' })
+  await of('share', 'bob', { project: 'west' })
+  const there = { connection: 'own', for: 'user:ada' }
+  await of('use', 'ada', there)
+  await held('GET', '/credentials/{id}', one, { as: 'ada' })
+  await of('unuse', 'ada', there)
+  await of('give', 'bob', { to: 'ada' })
+  await held('GET', '/credentials/{id}', one, { as: 'bob' })
+  await held('GET', '/offers', '/offers', { as: 'ada' })
+  await held('POST', '/offers/{id}/decline', `/offers/${own.json.id}/decline`, { as: 'ada' })
+  await of('give', 'bob', { to: 'ada' })
+  await held('POST', '/offers/{id}/accept', `/offers/${own.json.id}/accept`, { as: 'ada' })
+  await of('unshare', 'ada', { project: 'west' })
+  await held('DELETE', '/credentials/{id}', one, { as: 'ada' })
+  await get('/projects')
+  await get('/projects/{name}', 'west')
+  await held('DELETE', '/projects/{project}/members/{id}', '/projects/west/members/ada', { as: 'bob' })
+  await held('DELETE', '/projects/{name}', '/projects/west')
 
   const limits = { connections: 5, rate: 2 }
   const eve = { id: 'eve', profile: 'sales', email: 'eve@example.com', ttl: '90d', limits }
@@ -51,9 +74,11 @@ t.test('every answer is what the document says of its route', async (t) => {
   t.equal(made.headers.location, '/api/v1/principals/eve')
   for (const verb of ['rotate-key', 'disable', 'enable', 'revoke'])
     await held('POST', `/principals/{id}/${verb}`, `/principals/eve/${verb}`)
+  await held('POST', '/principals/invite', '/principals/invite', { body: { id: 'ivy' } })
+  await held('POST', '/principals/{id}/link-key', '/principals/ivy/link-key')
   const fields = { apiKey: 'short' }
   const entered = await held('POST', '/credentials', '/credentials', {
-    body: { connection: 'own', for: 'user:eve', fields, name: 'mine' },
+    body: { connection: 'own', for: 'user:robot', fields, name: 'mine' },
   })
   t.match(entered.json.notes, [/8/], 'what is too short to be searched for is said')
   const { id } = entered.json

@@ -197,9 +197,17 @@ t.test('no administrator reaches a user’s credential by any door of the API (R
   const session = { for: 'user:ada', origin: 'https://app.example' }
   t.match(await ask('POST', '/sessions', { body: session }), { status: 403 })
   t.match(await ask('GET', '/me', { headers: { 'locum-for': 'user:ada' } }), { status: 403 })
-  t.same((await ask('GET', '/me/credentials')).json.items, [], 'what is one’s own is not another’s')
-  t.match(await ask('GET', `/me/credentials/${id}`), { status: 404 })
-  t.match(await ask('DELETE', `/me/credentials/${id}`), { status: 404 })
+  t.match(await ask('DELETE', `/credentials/${id}`), { status: 403 })
+  const other = { connection: 'crm', for: 'user:ada', fields: { username: 'ada', password: SECRET } }
+  t.match(await ask('POST', '/credentials', { body: other }), { status: 403 })
+  t.match(await ask('POST', `/credentials/${id}/share`, { body: { project: 'north' } }), { status: 403 })
+  t.match(await ask('POST', `/credentials/${id}/use`, { body: { connection: 'crm', for: 'user:admin' } }), {
+    status: 403,
+  })
+  t.match(await ask('POST', `/credentials/${id}/give`, { body: { to: 'admin' } }), { status: 403 })
+  const theirs =
+    'name: x\ncredentials: [{ connection: own, for: "user:bob", fields: { apiKey: { env: MINE } } }]'
+  t.match(await apply(theirs, { env: { MINE: SECRET } }), { status: 403 })
   t.equal(await fields(), 2, 'nothing so far has touched it')
 
   // A key of theirs, given by whatever door, costs the credential.
@@ -215,11 +223,11 @@ t.test('a file that is sent reads nothing of the server, and takes what came wit
   const apply = (text: string, more: object = {}) =>
     ask('POST', '/apply', { body: { file: 'x.yaml', text: `name: x\n${text}`, ...more } })
   const reads = [
-    'credentials: [{ connection: own, for: "user:ada", fields: { apiKey: { env: SERVER_SECRET } } }]',
-    'credentials: [{ connection: own, for: "user:ada", fields: { apiKey: { env: PATH } } }]',
-    'credentials: [{ connection: own, for: "user:ada", fields: { apiKey: { env: __proto__ } } }]',
-    'credentials: [{ connection: own, for: "user:ada", fields: { apiKey: { file: /etc/hostname } } }]',
-    'credentials: [{ connection: own, for: "user:ada", fields: { apiKey: { file: constructor } } }]',
+    'credentials: [{ connection: own, for: "user:robot", fields: { apiKey: { env: SERVER_SECRET } } }]',
+    'credentials: [{ connection: own, for: "user:robot", fields: { apiKey: { env: PATH } } }]',
+    'credentials: [{ connection: own, for: "user:robot", fields: { apiKey: { env: __proto__ } } }]',
+    'credentials: [{ connection: own, for: "user:robot", fields: { apiKey: { file: /etc/hostname } } }]',
+    'credentials: [{ connection: own, for: "user:robot", fields: { apiKey: { file: constructor } } }]',
     'principals: [{ id: eve, key: { file: /etc/hostname } }]',
     'principals: [{ id: eve, key: { env: HOME } }]',
     'connections: [{ name: c, destinations: ["https://c.example"], auth: { method: none }, ca: /etc/ssl/certs/ca-certificates.crt }]',
@@ -239,7 +247,7 @@ t.test('a file that is sent reads nothing of the server, and takes what came wit
   const serving =
     'listen: { console: { address: "0.0.0.0:1", tls: { cert: /etc/hostname, key: /etc/hostname } } }'
   t.match(await apply(serving), { status: 200, json: { changes: [] } })
-  const sent = 'credentials: [{ connection: own, for: "user:ada", fields: { apiKey: { env: MINE } } }]'
+  const sent = 'credentials: [{ connection: own, for: "user:robot", fields: { apiKey: { env: MINE } } }]'
   t.match(await apply(sent, { env: { MINE: SECRET } }), {
     status: 200,
     json: { changes: [{ action: 'create', kind: 'credential' }] },
@@ -259,11 +267,11 @@ t.test('a user sees to their own credentials, and to nothing of others', async (
     admin: false,
   })
   const usable = async (as: string) =>
-    (await ask('GET', '/me/connections', { as })).json.items.map(({ name }: { name: string }) => name)
+    (await ask('GET', '/connections', { as })).json.items.map(({ name }: { name: string }) => name)
   t.ok((await usable('ada')).includes('crm'))
   t.notOk((await usable('bob')).includes('crm'))
   const enter = (as: string, connection: string, fields: object) =>
-    ask('POST', '/me/credentials', { as, body: { connection, fields } })
+    ask('POST', '/credentials', { as, body: { connection, for: `user:${as}`, fields } })
   t.match(await enter('bob', 'crm', { username: 'bob', password: SECRET }), {
     status: 404,
     json: { code: 'not_found' },
@@ -281,19 +289,19 @@ t.test('a user sees to their own credentials, and to nothing of others', async (
   })
   t.match((await enter('bob', 'own', { apiKey: `${SECRET}2` })).json, { id: first.json.id, version: 2 })
   const { id } = first.json
-  for (const as of ['ada', 'robot', 'admin']) {
-    t.match(await ask('GET', `/me/credentials/${id}`, { as }), { status: 404 })
-    t.match(await ask('DELETE', `/me/credentials/${id}`, { as }), { status: 404 })
+  for (const as of ['ada', 'robot']) {
+    t.match(await ask('GET', `/credentials/${id}`, { as }), { status: 404 })
+    t.match(await ask('DELETE', `/credentials/${id}`, { as }), { status: 404 })
   }
   const shared = await bound('stripe', 'shared')
-  t.match(await ask('DELETE', `/me/credentials/${shared}`, { as: 'bob' }), { status: 404 })
+  t.match(await ask('DELETE', `/credentials/${shared}`, { as: 'bob' }), { status: 404 })
   t.match(
-    await ask('DELETE', `/me/credentials/${await bound('crm', 'user:ada')}`, { as: 'ada' }),
+    await ask('DELETE', `/credentials/${await bound('crm', 'user:ada')}`, { as: 'ada' }),
     { status: 403 },
     'a file has it',
   )
-  t.match(await ask('DELETE', `/me/credentials/${id}`, { as: 'bob' }), { status: 200, json: { id } })
-  t.match(await ask('GET', `/me/credentials/${id}`, { as: 'bob' }), { status: 404 })
+  t.match(await ask('DELETE', `/credentials/${id}`, { as: 'bob' }), { status: 200, json: { id } })
+  t.match(await ask('GET', `/credentials/${id}`, { as: 'bob' }), { status: 404 })
   t.match(await ask('POST', '/connections/crm/test', { as: 'bob' }), { status: 404 })
   t.match(await ask('POST', '/connections/own/test', { as: 'bob', body: { as: 'ada' } }), { status: 403 })
 })

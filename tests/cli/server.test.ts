@@ -77,18 +77,18 @@ t.test('a file is read here with what it refers to, and applied there', async (t
     `name: more
 listen: { console: { address: "127.0.0.1:1", tls: { cert: none.pem, key: none.key } } }
 credentials:
-  - { connection: own, for: "user:ada", fields: { apiKey: { env: OWN_KEY } } }
-  - { connection: own, for: "user:bob", fields: { apiKey: { file: ./bob.secret } } }
+  - { connection: own, for: "user:robot", fields: { apiKey: { env: OWN_KEY } } }
+  - { connection: own, for: "user:agent", fields: { apiKey: { file: ./bob.secret } } }
 `,
   )
   const apply = (verb: string, more = '') =>
     run(['--server', site.consoleUrl, verb, '-f', file, ...more.split(' ').filter(Boolean)])
-  t.match(await apply('check'), { code: 0, out: /\+ credential own\/user:ada\n.*2 changes to make/s })
+  t.match(await apply('check'), { code: 0, out: /\+ credential own\/user:robot\n.*2 changes to make/s })
   t.match(await apply('apply'), { code: 0, out: /2 changes made/ })
   t.match(await apply('apply', '--json'), { code: 0, out: '{"changes":[]}\n' })
   writeFileSync(
     file,
-    'name: more\ncredentials: [{ connection: own, for: "user:bob", fields: { apiKey: { env: NOT_SET } } }]\n',
+    'name: more\ncredentials: [{ connection: own, for: "user:agent", fields: { apiKey: { env: NOT_SET } } }]\n',
   )
   t.match(await apply('apply'), { code: 1, err: /more\.yaml:2:\d+: .*NOT_SET is not set/ })
 })

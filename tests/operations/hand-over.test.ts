@@ -26,7 +26,7 @@ async function offered(t: Parameters<typeof openPeople>[0]) {
   return { ...people, id }
 }
 
-const NOT_OFFERED = { code: 'bad_request', detail: /is offered to you, or not any more/ }
+const NOT_OFFERED = { code: 'not_found', detail: /is offered to you, or not any more/ }
 
 t.test('an offer shows what it is approved for, and gives nothing before it is accepted', async (t) => {
   const { as, id, context } = await offered(t)
@@ -39,7 +39,7 @@ t.test('an offer shows what it is approved for, and gives nothing before it is a
     as('eve', useCredential, { id, connection: 'api', for: 'user:eve' }),
     as('eve', renameCredential, { id, name: 'mine' }),
   ])
-    t.match(await refusal(work), { code: 'bad_request', detail: 'There is no credential of that id.' })
+    t.match(await refusal(work), { code: 'not_found', detail: 'There is no credential of that id.' })
   t.same(await context.store.credential(SYSTEM, id), before)
   t.match(await as('ada', showCredential, { id }), { offer: { to: 'eve' }, state: 'ready' })
 })
@@ -59,7 +59,7 @@ t.test(
     })
     t.same(await fieldsOf('api', 'user:eve'), { apiKey: SECRET })
     t.equal(await context.store.bound(SYSTEM, 'api', ['user:ada']), undefined)
-    t.match(await refusal(as('ada', showCredential, { id })), { code: 'bad_request' })
+    t.match(await refusal(as('ada', showCredential, { id })), { code: 'not_found' })
     t.match(await refusal(as('eve', acceptCredential, { id })), NOT_OFFERED, 'once')
     await as('eve', renameCredential, { id, name: 'mine now' })
   },
@@ -137,7 +137,7 @@ t.test('it is handed to a user who is there, by an owner who can', async (t) => 
   await run(disablePrincipal, { id: 'ben' })
   for (const to of ['nobody', 'ben', 'billing'])
     t.match(await refusal(as('ada', giveCredential, { id, to })), {
-      code: 'bad_request',
+      code: 'not_found',
       detail: `There is no user \`${to}\` who could accept it.`,
     })
   t.match(await refusal(as('ada', giveCredential, { id, to: 'ada' })), { detail: /already/ })

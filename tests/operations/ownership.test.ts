@@ -59,7 +59,7 @@ t.test('what is another’s is not there for a user, and cannot be told from wha
       [useCredential, { connection: 'api', for: 'user:eve' }],
     ] as const) {
       const error = await refusal(as('eve', operation as typeof showCredential, { id: one, ...more }))
-      t.match(error, { code: 'bad_request', detail: 'There is no credential of that id.' }, operation.name)
+      t.match(error, { code: 'not_found', detail: 'There is no credential of that id.' }, operation.name)
     }
 })
 
@@ -91,7 +91,7 @@ t.test('a user sees the connections that they may use, with placeholders where s
       as('ada', setCredential, { connection: name, for: 'user:ada', fields }),
     ])
       t.match(await refusal(work), {
-        code: 'bad_request',
+        code: 'not_found',
         detail: `There is no connection \`${name}\` that you may use.`,
       })
 })
@@ -173,7 +173,7 @@ t.test(
     }
     for (const [door, work] of Object.entries(doors)) {
       const { code } = await refusal(work())
-      t.ok(['not_allowed', 'bad_request'].includes(code), door)
+      t.ok(['not_allowed', 'not_found'].includes(code), door)
     }
     t.same(await context.store.credential(SYSTEM, id), before)
     t.same(await context.store.bindings(SYSTEM), bindings)

@@ -23,7 +23,7 @@ t.test('an administrator sees all projects, others those that they are in', asyn
   t.same(await names('eve'), [])
   t.match(await as('root', showProject, { name: 'west' }), { members: [], connections: ['closed'] })
   t.match(await refusal(as('eve', showProject, { name: 'north' })), {
-    code: 'bad_request',
+    code: 'not_found',
     detail: 'There is no project `north` that you are in.',
   })
 })
@@ -57,7 +57,7 @@ t.test('an editor who leaves edits no more, also when they come back', async (t)
   const { as, run, context } = await openPeople(t)
   await run(addMember, { project: 'north', id: 'ada', editor: true })
   await context.store.putPrincipal(SYSTEM, ADA)
-  t.match(await refusal(as('ada', addMember, { project: 'north', id: 'eve' })), { code: 'bad_request' })
+  t.match(await refusal(as('ada', addMember, { project: 'north', id: 'eve' })), { code: 'not_found' })
   await run(addMember, { project: 'north', id: 'ada' })
   t.match(await refusal(as('ada', addMember, { project: 'north', id: 'eve' })), { code: 'not_allowed' })
   await run(addMember, { project: 'north', id: 'ada', editor: true })
@@ -91,10 +91,10 @@ t.test('refuses what is there already, and who is not', async (t) => {
   const { run } = await openPeople(t)
   t.match(await refusal(run(addProject, { name: 'north' })), { code: 'bad_request', detail: /already/ })
   t.match(await refusal(run(addMember, { project: 'none', id: 'ada' })), {
-    code: 'bad_request',
+    code: 'not_found',
     hint: 'locum project add none',
   })
-  t.match(await refusal(run(addMember, { project: 'north', id: 'nobody' })), { code: 'bad_request' })
+  t.match(await refusal(run(addMember, { project: 'north', id: 'nobody' })), { code: 'not_found' })
   t.match(await refusal(run(removeMember, { project: 'north', id: 'eve' })), {
     detail: '`eve` is not in the project `north`.',
   })

@@ -46,7 +46,7 @@ t.test('it serves within what its owner approved, and where its fields fit', asy
   t.equal(await code('ben', 'again'), id)
   t.match(await refusal(use('ben', 'other')), { code: 'credential_outside_audience' })
   t.match(await refusal(use('ben', 'crm')), { code: 'bad_request', detail: /not made of what `crm` takes/ })
-  t.match(await refusal(use('ben', 'closed')), { code: 'bad_request', detail: /that you may use/ })
+  t.match(await refusal(use('ben', 'closed')), { code: 'not_found', detail: /that you may use/ })
   t.match(await refusal(as('eve', useCredential, { id, connection: 'api', for: 'user:eve' })), {
     code: 'bad_request',
   })
