@@ -37,43 +37,46 @@ t.test('every answer is what the document says of its route', async (t) => {
   const trust = '/providers/{name}/trust-policy'
   await held('GET', trust, '/providers/reports/trust-policy?principal=arn:aws:iam::123456789012:user/locum')
 
-  const mine = { connection: 'own', for: 'user:bob', fields: { apiKey: 'the-own-key-of-somebody' } }
-  const own = await held('POST', '/credentials', '/credentials', { as: 'bob', body: mine })
-  const one = `/credentials/${own.json.id}`
-  await held('GET', '/credentials', '/credentials', { as: 'bob' })
-  await held('POST', '/connections/{name}/test', '/connections/own/test', { as: 'bob' })
-  await held('POST', '/projects', '/projects', { body: { name: 'west' } })
-  for (const id of ['bob', 'ada'])
-    await held('PUT', '/projects/{project}/members/{id}', `/projects/west/members/${id}`, {
-      body: { editor: id === 'bob' },
-    })
-  const of = (verb: string, as: string, body: object) =>
-    held('POST', `/credentials/{id}/${verb}`, `${one}/${verb}`, { as, body })
-  await of('rename', 'bob', { name: 'the best' })
-  await of('share', 'bob', { project: 'west' })
-  const there = { connection: 'own', for: 'user:ada' }
-  await of('use', 'ada', there)
-  await held('GET', '/credentials/{id}', one, { as: 'ada' })
-  await of('unuse', 'ada', there)
-  await of('give', 'bob', { to: 'ada' })
-  await held('GET', '/credentials/{id}', one, { as: 'bob' })
-  await held('GET', '/offers', '/offers', { as: 'ada' })
-  await held('POST', '/offers/{id}/decline', `/offers/${own.json.id}/decline`, { as: 'ada' })
-  await of('give', 'bob', { to: 'ada' })
-  await held('POST', '/offers/{id}/accept', `/offers/${own.json.id}/accept`, { as: 'ada' })
-  await of('unshare', 'ada', { project: 'west' })
-  await held('DELETE', '/credentials/{id}', one, { as: 'ada' })
-  await get('/projects')
-  await get('/projects/{name}', 'west')
-  await held('DELETE', '/projects/{project}/members/{id}', '/projects/west/members/ada', { as: 'bob' })
-  await held('DELETE', '/projects/{name}', '/projects/west')
-
   const limits = { connections: 5, rate: 2 }
   const eve = { id: 'eve', profile: 'sales', email: 'eve@example.com', ttl: '90d', limits }
   const made = await held('POST', '/principals', '/principals', { body: eve })
   t.equal(made.headers.location, '/api/v1/principals/eve')
   for (const verb of ['rotate-key', 'disable', 'enable', 'revoke'])
     await held('POST', `/principals/{id}/${verb}`, `/principals/eve/${verb}`)
+  const added = async (id: string) =>
+    (await held('POST', '/principals', '/principals', { body: { id } })).json.key as string
+  const keys: Record<string, string> = { kim: await added('kim'), lea: await added('lea') }
+  const mine = { connection: 'own', for: 'user:kim', fields: { apiKey: 'the-own-key-of-somebody' } }
+  const own = await held('POST', '/credentials', '/credentials', { key: keys.kim, body: mine })
+  const one = `/credentials/${own.json.id}`
+  await held('GET', '/credentials', '/credentials', { key: keys.kim })
+  await held('POST', '/connections/{name}/test', '/connections/own/test', { key: keys.kim })
+  await held('POST', '/projects', '/projects', { body: { name: 'west' } })
+  for (const id of ['kim', 'lea'])
+    await held('PUT', '/projects/{project}/members/{id}', `/projects/west/members/${id}`, {
+      body: { editor: id === 'kim' },
+    })
+  const of = (verb: string, who: string, body: object) =>
+    held('POST', `/credentials/{id}/${verb}`, `${one}/${verb}`, { key: keys[who] as string, body })
+  await of('rename', 'kim', { name: 'the best' })
+  await of('share', 'kim', { project: 'west' })
+  const there = { connection: 'own', for: 'user:lea' }
+  await of('use', 'lea', there)
+  await held('GET', '/credentials/{id}', one, { key: keys.lea })
+  await of('unuse', 'lea', there)
+  await of('give', 'kim', { to: 'lea' })
+  await held('GET', '/credentials/{id}', one, { key: keys.kim })
+  await held('GET', '/offers', '/offers', { key: keys.lea })
+  await held('POST', '/offers/{id}/decline', `/offers/${own.json.id}/decline`, { key: keys.lea })
+  await of('give', 'kim', { to: 'lea' })
+  await held('POST', '/offers/{id}/accept', `/offers/${own.json.id}/accept`, { key: keys.lea })
+  await of('unshare', 'lea', { project: 'west' })
+  await held('DELETE', '/credentials/{id}', one, { key: keys.lea })
+  await get('/projects')
+  await get('/projects/{name}', 'west')
+  await held('DELETE', '/projects/{project}/members/{id}', '/projects/west/members/lea', { key: keys.kim })
+  await held('DELETE', '/projects/{name}', '/projects/west')
+
   await held('POST', '/principals/invite', '/principals/invite', { body: { id: 'ivy' } })
   await held('POST', '/principals/{id}/link-key', '/principals/ivy/link-key')
   const fields = { apiKey: 'short' }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import { proxyKeyText } from '../../core/proxy-key.ts'
 import { SYSTEM } from '../../core/words.ts'
-import { applyFile } from '../../operations/apply.ts'
+import { applySent } from '../../operations/apply.ts'
 import { listConnections, showConnection } from '../../operations/connections.ts'
 import {
   disableCredential,
@@ -153,7 +153,7 @@ t.test(
           for: 'user:ada',
           fields,
         }),
-      'enter it again by a file': () => as('root', applyFile, { file: reenters }),
+      'enter it again by a file': () => as('root', applySent, { file: reenters }),
       'call it something else': () => as('root', renameCredential, { id, name: 'mine' }),
       'share it': () => as('root', shareCredential, { id, project: 'north' }),
       'use it': () => as('root', useCredential, { id, connection: 'api', for: 'user:root' }),
@@ -192,20 +192,18 @@ t.test(
   async (t) => {
     const doors: Record<string, (people: Awaited<ReturnType<typeof openPeople>>) => Promise<unknown>> = {
       'a new key': ({ as }) => as('root', rotatePrincipalKey, { id: 'ada' }),
-      'a key by a file': async ({ as, write }) => {
-        await write('ada.key', proxyKeyText(randomBytes(32)))
-        const file = await write('theirs.yaml', 'principals: [{ id: ada, key: { file: ada.key } }]')
-        return as('root', applyFile, { file })
-      },
-      'a service': async ({ as, write }) => {
-        const file = await write('service.yaml', 'principals: [{ id: ada, kind: service }]')
-        return as('root', applyFile, { file })
-      },
-      'removed, and added again': async ({ as, write }) => {
-        const file = await write('x.yaml', 'name: x\nprincipals: [{ id: ada }]')
-        await as('root', applyFile, { file })
-        await write('x.yaml', 'name: x')
-        await as('root', applyFile, { file, prune: true })
+      'a key by a file': ({ as }) =>
+        as('root', applySent, {
+          file: 'theirs.yaml',
+          text: 'principals: [{ id: ada, key: { env: KEY } }]',
+          env: { KEY: proxyKeyText(randomBytes(32)) },
+        }),
+      'a service': ({ as }) =>
+        as('root', applySent, { file: 'service.yaml', text: 'principals: [{ id: ada, kind: service }]' }),
+      'removed, and added again': async ({ as }) => {
+        const file = 'x.yaml'
+        await as('root', applySent, { file, text: 'name: x\nprincipals: [{ id: ada }]' })
+        await as('root', applySent, { file, text: 'name: x', prune: true })
         return as('root', addPrincipal, { id: 'ada', kind: 'service' })
       },
     }

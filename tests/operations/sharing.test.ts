@@ -48,7 +48,7 @@ t.test('it serves within what its owner approved, and where its fields fit', asy
   t.match(await refusal(use('ben', 'crm')), { code: 'bad_request', detail: /not made of what `crm` takes/ })
   t.match(await refusal(use('ben', 'closed')), { code: 'not_found', detail: /that you may use/ })
   t.match(await refusal(as('eve', useCredential, { id, connection: 'api', for: 'user:eve' })), {
-    code: 'bad_request',
+    code: 'not_found',
   })
 })
 
@@ -67,7 +67,7 @@ t.test('who leaves the project, or is no longer shared with, uses it no more', a
     await end(x)
     t.equal(await x.code('ben'), 'not_allowed', how)
     t.equal(await x.code('ada'), x.id, `${how}: its owner goes on`)
-    t.match(await refusal(x.use('ben')), { code: 'bad_request' }, how)
+    t.match(await refusal(x.use('ben')), { code: 'not_found' }, how)
     await x.as('ben', unuseCredential, { id: x.id, connection: 'api', for: 'user:ben' })
     t.equal(await x.code('ben'), 'credential_missing', `${how}: the choice can be undone`)
   }
@@ -146,7 +146,7 @@ t.test('keys that go stop what was shared, for its members as well', async (t) =
 t.test('it is shared with a project that is there, by somebody in it', async (t) => {
   const { as, id } = await shared(t)
   t.match(await refusal(as('ada', shareCredential, { id, project: 'west' })), {
-    code: 'bad_request',
+    code: 'not_found',
     detail: 'There is no project `west` that you are in.',
   })
   t.match(await refusal(as('ada', unshareCredential, { id, project: 'west' })), { code: 'bad_request' })
