@@ -98,7 +98,7 @@ export async function enterCredential(context: Context, entry: Entry): Promise<C
 }
 
 /** What a connection's credentials are made of, where it says a type. Throws bad_request where that is gone. */
-export async function typeOf(
+async function typeOf(
   context: Pick<Context, 'as' | 'store'>,
   { methodConfig: { type } }: Pick<Connection, 'methodConfig'>,
 ): Promise<CredentialType | undefined> {
