@@ -1,8 +1,7 @@
 import { destinationText } from '../core/destination.ts'
-import { LocumError } from '../core/errors.ts'
 import type { Connection } from '../core/words.ts'
 import { administrators, type Context, defineOperation } from './operation.ts'
-import { closed, Name, nearest } from './schema.ts'
+import { closed, Name, noSuch } from './schema.ts'
 
 /** A connection with its destinations as text. It never holds a secret. */
 export type ConnectionView = Omit<Connection, 'destinations'> & { readonly destinations: readonly string[] }
@@ -14,13 +13,8 @@ export async function findConnection(
 ): Promise<Connection> {
   const connection = await store.connection(as, name)
   if (connection) return connection
-  const meant = nearest(
-    name,
-    (await store.connections(as)).map((other) => other.name),
-  )
-  throw new LocumError('bad_request', `There is no connection \`${name}\`.`, {
-    hint: meant === undefined ? '`locum connection ls` lists them.' : `Did you mean \`${meant}\`?`,
-  })
+  const known = (await store.connections(as)).map((other) => other.name)
+  throw noSuch('connection', name, known, '`locum connection ls` lists them.')
 }
 
 function view(connection: Connection): ConnectionView {
