@@ -25,10 +25,6 @@ export const awsKeys: AuthMethod = {
     configSchema: {},
     fields: KEY_FIELDS,
     fieldsWithin: 'credentials',
-    checkConfig(_config, fields) {
-      if (!fields.includes('accessKeyId') || !fields.includes('secretAccessKey'))
-        throw wrong('`credentials` are { accessKeyId, secretAccessKey } and, of temporary keys, sessionToken')
-    },
     endpoints: () => [],
     credentialFields: () => ({}),
   },

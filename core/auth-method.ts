@@ -64,8 +64,8 @@ export interface ProviderRules {
   readonly fields: Readonly<Record<string, FieldRule>>
   /** The key of the file under which those stand; beside the others where it is left out. */
   readonly fieldsWithin?: string
-  /** Throws bad_request where it does not make sense. `fields`: those that are given. */
-  checkConfig(config: JsonObject, fields: readonly string[]): void
+  /** Throws bad_request where it does not make sense. `fields`: those that are given, with all that are required. */
+  checkConfig?(config: JsonObject, fields: readonly string[]): void
   /** URLs to which it takes its secrets, and those of credentials. */
   endpoints(config: JsonObject): readonly string[]
   /** Whether its credentials are made by somebody's consent at the provider, not entered. */

@@ -53,7 +53,7 @@ export function fieldsOfType({ properties, required }: JsonObject): readonly Typ
   })
 }
 
-/** Where nothing says that a field may be seen, it may not. */
+/** Where the schema does not call it one, its name or its title tells. */
 function isSecret(
   name: string,
   rule: JsonObject,

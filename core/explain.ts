@@ -7,7 +7,7 @@ import type { Destination } from './destination.ts'
 import type { Named } from './directory.ts'
 import { type Code, type Entrance, LocumError, statusOf } from './errors.ts'
 import { type CredentialExplanation, judgeCredential, takesCredential } from './explain-credential.ts'
-import { type Expression, fill, templateOf, type VariablePath } from './placeholder.ts'
+import { type Expression, fill, type Template, templateOf, type VariablePath } from './placeholder.ts'
 import { baseOf, chooseRoute, namesHost, noConnection, type Route, reaches } from './route.ts'
 import { findPlaceholders } from './scan.ts'
 import type { SlotRules } from './slots.ts'
@@ -151,10 +151,9 @@ async function walk(written: Question, draft: Draft): Promise<void> {
     source: connection.source,
     fallback: connection.fallback,
   }
-  const variables = (paths: readonly VariablePath[]) => [...new Set(paths.map(({ text }) => text))]
   draft.sets = [
-    ...route.sets.map(({ spelled, template }) => ({ header: spelled, variables: variables(template.paths) })),
-    ...route.query.map(({ label, template }) => ({ query: label, variables: variables(template.paths) })),
+    ...route.sets.map(({ spelled, template }) => ({ header: spelled, variables: variablesIn(template) })),
+    ...route.query.map(({ label, template }) => ({ query: label, variables: variablesIn(template) })),
   ]
   const asked = readSlots(question, route, path, draft)
   const own = readBody(question, route, draft)
@@ -314,9 +313,14 @@ function readBody({ method, headers }: Question, route: Route, draft: Draft): Ex
   if (!empty) draft.bodySlots = bodySlotsOf(kind, slots)
   if (common?.kind !== kind || !isMerged(method)) return []
   const places = placesOf(common)
-  const sets = places.map(({ name, paths }) => ({ body: name, variables: paths.map(({ text }) => text) }))
+  const sets = places.map((place) => ({ body: place.name, variables: variablesIn(place) }))
   draft.sets = [...draft.sets, ...sets]
   return places.flatMap(({ expressions }) => expressions)
+}
+
+/** Each once. */
+function variablesIn({ paths }: Pick<Template, 'paths'>): string[] {
+  return [...new Set(paths.map(({ text }) => text))]
 }
 
 function bodySlotsOf(kind: BodyKind, { json, form }: SlotRules): string[] {

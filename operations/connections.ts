@@ -3,7 +3,7 @@ import { LocumError } from '../core/errors.ts'
 import { allowsCaller } from '../core/route.ts'
 import type { Connection, Principal } from '../core/words.ts'
 import { type Context, defineOperation, everybody } from './operation.ts'
-import { closed, Name, nearest } from './schema.ts'
+import { closed, Name, noSuch } from './schema.ts'
 
 /** A connection with its destinations as text. It never holds a secret: what it sends is the placeholder. */
 export type ConnectionView = Omit<Connection, 'destinations'> & { readonly destinations: readonly string[] }
@@ -15,13 +15,8 @@ export async function findConnection(
 ): Promise<Connection> {
   const connection = await store.connection(as, name)
   if (connection) return connection
-  const meant = nearest(
-    name,
-    (await store.connections(as)).map((other) => other.name),
-  )
-  throw new LocumError('not_found', `There is no connection \`${name}\`.`, {
-    hint: meant === undefined ? '`locum connection ls` lists them.' : `Did you mean \`${meant}\`?`,
-  })
+  const known = (await store.connections(as)).map((other) => other.name)
+  throw noSuch('connection', name, known, '`locum connection ls` lists them.')
 }
 
 /** One that whoever asks may use; an administrator all. Throws not_found, the same whether there is none or it is not for them. */

@@ -71,7 +71,7 @@ export async function toProvider(
   }
   const config = await withFiles(plain, rules.configFiles ?? [], readText, problem, [])
   if (!sound) return undefined
-  attempt(problem, [], () => rules.checkConfig(config, Object.keys(fields)))
+  attempt(problem, [], () => rules.checkConfig?.(config, Object.keys(fields)))
   return sound ? { path, name, method: id, config, calls: rules.endpoints(config), fields } : undefined
 }
 

@@ -7,7 +7,7 @@ import { actingProblem, demandHolder } from './acting.ts'
 import { endKeys, giveKey, suspendOwn, warnSuspended } from './keys.ts'
 import { LimitsInput } from './limits-schema.ts'
 import { administrators, type Context, defineOperation } from './operation.ts'
-import { ActForText, closed, Duration, Kind, Label, nearest, PrincipalId } from './schema.ts'
+import { ActForText, closed, Duration, Kind, Label, noSuch, PrincipalId } from './schema.ts'
 
 /** A principal with what is known of its keys. Times are Unix ms. */
 export interface PrincipalView extends PrincipalRecord {
@@ -34,13 +34,8 @@ export async function findPrincipal(
 ): Promise<PrincipalRecord> {
   const record = await store.principal(as, id)
   if (record) return record
-  const meant = nearest(
-    id,
-    (await store.principals(as)).map((other) => other.id),
-  )
-  throw new LocumError('not_found', `There is no principal \`${id}\`.`, {
-    hint: meant === undefined ? '`locum principal ls` lists them.' : `Did you mean \`${meant}\`?`,
-  })
+  const known = (await store.principals(as)).map((other) => other.id)
+  throw noSuch('principal', id, known, '`locum principal ls` lists them.')
 }
 
 async function view({ as, store }: Context, record: PrincipalRecord): Promise<PrincipalView> {

@@ -1,10 +1,9 @@
-import { LocumError } from '../core/errors.ts'
 import { providerPlace } from '../core/provider.ts'
 import type { JsonObject } from '../core/secret.ts'
 import type { Connection, Provider } from '../core/words.ts'
 import { openFingerprint } from './fingerprint.ts'
 import { administrators, type Context, defineOperation } from './operation.ts'
-import { closed, Name, nearest } from './schema.ts'
+import { closed, Name, noSuch } from './schema.ts'
 
 /** A provider without anything that is sealed. */
 export interface ProviderView {
@@ -27,13 +26,8 @@ export async function findProvider(
 ): Promise<Provider> {
   const provider = await store.provider(as, name)
   if (provider) return provider
-  const meant = nearest(
-    name,
-    (await store.providers(as)).map((other) => other.name),
-  )
-  throw new LocumError('not_found', `There is no provider \`${name}\`.`, {
-    hint: meant === undefined ? '`locum provider ls` lists them.' : `Did you mean \`${meant}\`?`,
-  })
+  const known = (await store.providers(as)).map((other) => other.name)
+  throw noSuch('provider', name, known, '`locum provider ls` lists them.')
 }
 
 /** That of a connection, if it has one. Throws not_found where it is gone. */

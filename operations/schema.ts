@@ -126,7 +126,7 @@ export function pathText(path: readonly string[]): string {
 }
 
 /** The known name nearest to what was written, where it is near enough to be meant. */
-export function nearest(written: string, known: readonly string[]): string | undefined {
+function nearest(written: string, known: readonly string[]): string | undefined {
   let best: string | undefined
   let bestDistance = Math.max(2, Math.floor(written.length / 3)) + 1
   for (const name of known) {
@@ -161,6 +161,19 @@ function editDistance(a: string, b: string): number {
     rows.push(row)
   }
   return (rows[a.length] as number[])[b.length] as number
+}
+
+/** `Did you mean …?`, or else what to do where no name is near. */
+export function hintFor(written: string, known: readonly string[], otherwise: string): string {
+  const meant = nearest(written, known)
+  return meant === undefined ? otherwise : `Did you mean \`${meant}\`?`
+}
+
+/** not_found: there is none of that name. `known`: those that there are; `otherwise`: what to do where none is near. */
+export function noSuch(kind: string, name: string, known: readonly string[], otherwise: string): LocumError {
+  return new LocumError('not_found', `There is no ${kind} \`${name}\`.`, {
+    hint: hintFor(name, known, otherwise),
+  })
 }
 
 /** `unknown key; did you mean …`, `unknown key; known are …` */

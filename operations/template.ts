@@ -1,6 +1,6 @@
 import { LocumError } from '../core/errors.ts'
 import type { ConnectionEntry } from './file-schema.ts'
-import { nearest } from './schema.ts'
+import { hintFor, noSuch } from './schema.ts'
 import { ai } from './templates/ai.ts'
 import { business } from './templates/business.ts'
 import { development } from './templates/development.ts'
@@ -68,13 +68,12 @@ export const templates: ReadonlyMap<string, Template> = new Map(
 export function findTemplate(name: string): Template {
   const template = templates.get(name)
   if (template) return template
-  const meant = nearest(name, [...templates.keys()])
-  throw new LocumError('bad_request', `There is no template \`${name}\`.`, {
-    hint:
-      meant === undefined
-        ? '`locum add` lists them; anything else is a few lines in a file: `locum add stripe --show`.'
-        : `Did you mean \`${meant}\`?`,
-  })
+  throw noSuch(
+    'template',
+    name,
+    [...templates.keys()],
+    '`locum add` lists them; anything else is a few lines in a file: `locum add stripe --show`.',
+  )
 }
 
 /** What is wrong with an answer; undefined where nothing is. Never says the answer. */
@@ -94,9 +93,8 @@ export function checkAnswers(
   const names = Object.keys(template.ask)
   for (const name of Object.keys(given)) {
     if (names.includes(name)) continue
-    const meant = nearest(name, names)
     throw new LocumError('bad_request', `\`${template.name}\` does not ask for \`${name}\`.`, {
-      hint: meant === undefined ? `It asks for ${names.join(', ')}.` : `Did you mean \`${meant}\`?`,
+      hint: hintFor(name, names, `It asks for ${names.join(', ')}.`),
     })
   }
   const answers: Record<string, string> = {}

@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { type CredentialType, fieldsOfType, isOAuthType, type TypeField } from '../core/credential-type.ts'
 import { LocumError } from '../core/errors.ts'
 import { administrators, type Context, defineOperation } from './operation.ts'
-import { closed, Name, nearest } from './schema.ts'
+import { closed, Name, noSuch } from './schema.ts'
 
 /** A type with its fields as forms have them. */
 export interface TypeView extends CredentialType {
@@ -21,13 +21,8 @@ export async function findType(
   const types = await store.types(as)
   const found = types.find((one) => one.name === name)
   if (found) return found
-  const meant = nearest(
-    name,
-    types.map((one) => one.name),
-  )
-  throw new LocumError('not_found', `There is no credential type \`${name}\`.`, {
-    hint: meant === undefined ? '`locum type import FILE` brings one in.' : `Did you mean \`${meant}\`?`,
-  })
+  const known = types.map((one) => one.name)
+  throw noSuch('credential type', name, known, '`locum type import FILE` brings one in.')
 }
 
 async function usersOf({ as, store }: Pick<Context, 'as' | 'store'>, name: string): Promise<string[]> {

@@ -310,7 +310,7 @@ t.test('a test proves that the role is refused to whoever has not this site’s 
 
 t.test('what makes no sense is said when it is applied', async (t) => {
   const check = (config: JsonObject, fields: string[] = []) =>
-    thrown(() => awsRole.provider?.checkConfig(config, fields)).detail
+    thrown(() => awsRole.provider?.checkConfig?.(config, fields)).detail
   for (const [config, says] of [
     [{ roleArn: 'arn:aws:iam::123456789012:user/x' }, /is no role/],
     [{ roleArn: 'arn:aws:iam::123456789012:role/locum-assumable-role' }, /path is \/, and `rolePath` has/],

@@ -166,7 +166,7 @@ t.test('it is traded for a token where the provider says so', async (t) => {
 
 t.test('what makes no sense is said when it is applied', async (t) => {
   const check = (config: JsonObject, fields: string[] = []) =>
-    refusal(() => jwt.provider?.checkConfig(config, fields)).detail
+    refusal(() => jwt.provider?.checkConfig?.(config, fields)).detail
   for (const [config, says] of [
     [{ claims: { iss: 'x' } }, /`claims.iss` is said by `issuer`/],
     [{ claims: { sub: 'x' } }, /`claims.sub` is said by `subject`/],

@@ -6,11 +6,10 @@ import { ConnectionBudgets } from '../../broker/budgets.ts'
 import { GrantSeal } from '../../broker/grant-seal.ts'
 import { type Grants, RETRY, Grants as RealGrants } from '../../broker/grants.ts'
 import { Proofs } from '../../broker/proofs.ts'
-import type { AuthMethod } from '../../core/auth-method.ts'
 import { LocumError } from '../../core/errors.ts'
 import type { Budgets } from '../../core/limits.ts'
 import { type Change, type Connection, SYSTEM } from '../../core/words.ts'
-import { makeCaller, refusal } from '../core/kit.ts'
+import { makeCaller, methodWith, refusal } from '../core/kit.ts'
 import { makeFolder, openSite } from '../store/site.ts'
 import { openBroker, outcome } from './kit.ts'
 
@@ -293,23 +292,10 @@ t.test('who may do something about it themselves is told where, and nobody else'
 })
 
 /** A method whose credentials are by consent. */
-const CONSENTED: AuthMethod = {
-  id: 'consented',
-  title: 'Consented',
-  fields: {},
-  configKeys: [],
-  provider: {
-    required: true,
-    configKeys: [],
-    configSchema: {},
-    fields: {},
-    checkConfig() {},
-    endpoints: () => [],
-    byConsent: () => true,
-  },
-  acquire: async () => ({ values: {} }),
-  values: () => ({ values: {}, plain: [] }),
-}
+const CONSENTED = methodWith(
+  { byConsent: () => true },
+  { id: 'consented', fields: {}, acquire: async () => ({ values: {} }) },
+)
 
 t.test('a grant that is dead is nobody’s consent any more', async (t) => {
   let key = ''

@@ -70,6 +70,9 @@ t.test('what is wrong with a provider is said where it stands', async (t) => {
     /`grant` is one of authorization_code/,
   )
   t.match(await said('{ name: a, method: oauth2, grant: password }'), /`clientId` is missing/)
+  const keys = await said('{ name: a, method: aws-keys, credentials: { accessKeyId: AKIAIOSFODNN7EXAMPLE } }')
+  t.match(keys, /providers\[0\]\.credentials: `secretAccessKey` is missing/)
+  t.match(await said('{ name: a, method: aws-keys }'), /`accessKeyId` is missing/)
   t.match(
     await said(
       '{ name: a, method: oauth2, grant: client_credentials, issuer: https://i.example, clientId: c }',

@@ -1,5 +1,5 @@
 import { methods } from '../../auth-methods/index.ts'
-import type { AuthMethods } from '../../core/auth-method.ts'
+import type { AuthMethod, AuthMethods, ProviderRules } from '../../core/auth-method.ts'
 import { type Destination, parseDestination } from '../../core/destination.ts'
 import { type Code, LocumError } from '../../core/errors.ts'
 import { compileRoute, type Route } from '../../core/route.ts'
@@ -60,6 +60,23 @@ export function makeConnection(more: Partial<Connection> = {}): Connection {
 
 export function makeRoute(more: Partial<Connection> = {}, known: AuthMethods = methods): Route {
   return compileRoute(makeConnection(more), known)
+}
+
+/** A method with providers. */
+export function methodWith(
+  provider: Partial<ProviderRules> = {},
+  more: Partial<AuthMethod> = {},
+): AuthMethod {
+  const rules = { required: true, configKeys: [], configSchema: {}, fields: {}, endpoints: () => [] }
+  return {
+    id: 'test',
+    title: 'Test',
+    fields: { key: { title: 'Key', secret: true, required: true } },
+    configKeys: [],
+    provider: { ...rules, ...provider },
+    values: () => ({ values: {}, plain: [] }),
+    ...more,
+  }
 }
 
 /** Slots as a connection names them, with stand-ins. */

@@ -12,28 +12,9 @@ import {
   withProvider,
 } from '../../core/provider.ts'
 import type { Provider } from '../../core/words.ts'
-import { makeConnection } from './kit.ts'
+import { makeConnection, methodWith } from './kit.ts'
 
 const connection = makeConnection({ calls: ['https://api.example'], methodConfig: { a: 1 } })
-
-function methodWith(more: Partial<NonNullable<AuthMethod['provider']>> = {}): AuthMethod {
-  return {
-    id: 'test',
-    title: 'Test',
-    fields: { key: { title: 'Key', secret: true, required: true } },
-    configKeys: [],
-    provider: {
-      required: true,
-      configKeys: [],
-      configSchema: {},
-      fields: {},
-      checkConfig() {},
-      endpoints: () => [],
-      ...more,
-    },
-    values: () => ({ values: {}, plain: [] }),
-  }
-}
 
 const provider: Provider = {
   name: 'idp',

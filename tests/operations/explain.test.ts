@@ -44,7 +44,7 @@ connections:
     slots: { path: true, query: [key, id], json: [/auth/token], form: [token] }
     placeholders: { sk_test_standin123: $Auth.API_Key }
     query: { version: "2" }
-    body: { json: { tenant: acme, key: "{{$Auth.API_Key}}" } }
+    body: { json: { tenant: acme, key: "{{$Auth.API_Key}}{{$Auth.API_Key}}" } }
 credentials:
   - { connection: slotted, for: shared, fields: { apiKey: { env: KEY } } }
   - { connection: api, for: "user:ada", fields: { apiKey: { env: KEY } } }
