@@ -71,6 +71,28 @@ t.test('a revoked key and a disabled principal are nobody once the feed has been
   t.equal(await b.directory.fetchCaller(other), null)
 })
 
+t.test('a principal is who it is now once the feed has been read, whatever became of its keys', async (t) => {
+  const b = await openBroker(t)
+  const hash = await admit(b, { profile: 'sales' })
+  t.equal((await b.directory.fetchCaller(hash))?.principal.profile, 'sales')
+  t.equal((await b.directory.fetchNamed('ada'))?.caller.principal.profile, 'sales')
+  const ada = await b.store.principal(SYSTEM, 'ada')
+  await b.store.putPrincipal(SYSTEM, { ...(ada as PrincipalRecord), profile: 'support' })
+  await b.poll()
+  t.equal(b.directory.caller(hash), undefined)
+  t.equal(b.directory.named('ada'), undefined)
+  t.equal((await b.directory.fetchCaller(hash))?.principal.profile, 'support')
+})
+
+t.test('another URL of the site closes no route', async (t) => {
+  const b = await openBroker(t)
+  await b.connect()
+  const route = b.route()
+  await b.store.setSite(SYSTEM, { url: 'https://locum.example' })
+  await b.poll()
+  t.equal(b.route(), route)
+})
+
 t.test('what was asked for before a key was revoked is not remembered after it', async (t) => {
   let answered = () => {}
   let asked = () => {}

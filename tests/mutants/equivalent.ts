@@ -297,4 +297,28 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: 'this.#from === 1',
     why: 'All of it is a part of it as well.',
   },
+  {
+    file: 'broker/directory.ts',
+    line: 'if (this.#reached.size >= CACHE_LIMIT) this.#reached.clear()',
+    becomes: 'if (true) this.#reached.clear()',
+    why: 'What is forgotten is found again, and is the same.',
+  },
+  {
+    file: 'broker/grants.ts',
+    line: 'if (!method.acquire) throw new Error(`the method',
+    becomes: 'if (!method.acquire) ;',
+    why: 'Calling what is not there throws in the next line, to the same end; nobody gets here.',
+  },
+  {
+    file: 'broker/grants.ts',
+    line: "signal.addEventListener('abort', () => reject(signal.reason), { once: true })",
+    becomes: 'once: false',
+    why: 'A signal is aborted once.',
+  },
+  {
+    file: 'broker/grants.ts',
+    line: 'if (unkept?.version !== version) this.#unkept.delete(key)',
+    becomes: 'if (unkept?.version !== version) ;',
+    why: 'What is of an older version is not used, and replaced by the next.',
+  },
 ]
