@@ -329,6 +329,12 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
         addVaultItem: () => store.addVaultItem(ADA, 'ca', { sealed: Buffer.alloc(1), open: {} }),
         replaceVaultItem: () => store.replaceVaultItem(ADA, 'ca', 1, { sealed: Buffer.alloc(1), open: {} }),
         removeVaultItem: () => store.removeVaultItem(ADA, 'ca'),
+        vaultNames: () => store.vaultNames(ADA, ''),
+        addFlow: () => store.addFlow(ADA, 'f', { sealed: Buffer.alloc(1), expiresAt: clock.time + 1 }),
+        flow: () => store.flow(ADA, 'f'),
+        takeFlow: () => store.takeFlow(ADA, 'f'),
+        drawUses: () =>
+          store.drawUses(ADA, { connection: 'crm', principal: 'ada', from: 0, most: 1 }, () => 1),
       }
       const head = await store.head()
       for (const [name, call] of Object.entries(calls)) await t.rejects(call(), refused, name)
@@ -549,6 +555,54 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
         "another key's lease is none",
       )
     })
+
+    t.test('what waits for somebody is given once, until its time is over, and goes with it', async (t) => {
+      const { store, open } = await fresh(t)
+      const sealed = Buffer.from('a way there and back')
+      await store.addFlow(SYSTEM, 'a', { sealed, expiresAt: clock.time + 10 })
+      t.strictSame(await store.flow(SYSTEM, 'a'), sealed)
+      const other = await open()
+      const taken = await Promise.all([store.takeFlow(SYSTEM, 'a'), other.store.takeFlow(SYSTEM, 'a')])
+      t.strictSame(
+        taken.filter((one) => one !== undefined),
+        [sealed],
+        'of two who come at once, one has it',
+      )
+      t.equal(await store.flow(SYSTEM, 'a'), undefined)
+      await store.addFlow(SYSTEM, 'b', { sealed, expiresAt: clock.time + 10 })
+      await store.addFlow(SYSTEM, 'c', { sealed, expiresAt: clock.time + 11 })
+      t.equal(await store.flow(SYSTEM, 'd'), undefined)
+      const end = clock.time + 10
+      clock.time = end
+      t.equal(await store.flow(SYSTEM, 'b'), undefined)
+      t.equal(await store.takeFlow(SYSTEM, 'b'), undefined)
+      await store.addFlow(SYSTEM, 'b', { sealed, expiresAt: end })
+      await store.addFlow(SYSTEM, 'd', { sealed, expiresAt: end + 10 })
+      clock.time = end - 1
+      t.equal(await store.flow(SYSTEM, 'b'), undefined, 'what was over went when another came')
+      t.strictSame(await store.takeFlow(SYSTEM, 'c'), sealed)
+    })
+
+    t.test(
+      'a lease is waited for outside transactions alone, and ends with its work, done or failed',
+      async (t) => {
+        const { store } = await fresh(t)
+        await t.rejects(
+          store.transact(SYSTEM, (inside) => inside.lease(SYSTEM, 'k', 60_000, async () => 1)),
+          { code: 'internal' },
+        )
+        await t.rejects(
+          store.lease(ADA, 'k', 60_000, async () => 1),
+          { code: 'not_allowed' },
+        )
+        const failed = new Error('the work failed')
+        await t.rejects(
+          store.lease(SYSTEM, 'k', 60_000, () => Promise.reject(failed)),
+          failed,
+        )
+        t.equal(await store.lease(SYSTEM, 'k', 60_000, async () => 'free again'), 'free again')
+      },
+    )
 
     t.test('of the checkpoints of a file the newest is kept', async (t) => {
       const { store } = await fresh(t)
