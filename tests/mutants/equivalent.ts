@@ -351,4 +351,16 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: 'seq = 1',
     why: 'Nobody asks before the feed has started, which sets it.',
   },
+  {
+    file: 'broker/broker.ts',
+    line: 'if (!gone) kept.renewAt = this.#clock.now() + RETRY',
+    becomes: 'if (true) kept.renewAt',
+    why: 'What is gone is no longer kept, so that nobody asks when it is to be renewed.',
+  },
+  {
+    file: 'broker/proofs.ts',
+    line: 'findings.every(({ holds }) => holds)',
+    becomes: 'findings.some(',
+    why: 'It opens, and all of them hold, or it does not, and there is one that does not.',
+  },
 ]
