@@ -290,6 +290,11 @@ t.test('who may do something about it themselves is told where, and nobody else'
   const team = await why({ name: 'team', who: { profile: 'sales' } })
   t.equal(team?.authorizeUrl, undefined)
   t.equal(team?.hint, 'Consent at idp: locum connect idp --for profile:sales')
+  const away = new LocumError('refresh_failed', 'The provider is away.', { hint: 'Wait.' })
+  const failing = { ...store, bound: () => Promise.reject(away) }
+  const other = new StoreBroker({ store: failing, sealer, clock, directory, grants, connectUrl })
+  t.teardown(() => other.close())
+  await t.rejects(async () => other.open(b.request()), away, 'what no consent puts right is said as it is')
 })
 
 /** A method whose credentials are by consent. */
