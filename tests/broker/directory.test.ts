@@ -249,6 +249,24 @@ t.test('a change that could not be applied is applied at the next poll', async (
   t.same(told, ['crm'])
 })
 
+t.test('what changes while the feed is read is applied once', async (t) => {
+  let behind = 0
+  const b = await openBroker(t, {
+    wrap: (store): Store => ({ ...store, head: async () => (await store.head()) - behind }),
+  })
+  await b.connect()
+  const told: string[] = []
+  b.directory.onchange((changes) => told.push(...changes.map(({ kind, id }) => `${kind} ${id}`)))
+  // As where the second comes between the two questions.
+  behind = 1
+  await b.store.putConnection(SYSTEM, makeConnection({ name: 'one' }))
+  await b.store.putConnection(SYSTEM, makeConnection({ name: 'two' }))
+  await b.poll()
+  behind = 0
+  await b.poll()
+  t.same(told, ['connection one', 'connection two'])
+})
+
 t.test('polls by itself', async (t) => {
   const b = await openBroker(t)
   const connection = await b.connect({ name: 'first' })

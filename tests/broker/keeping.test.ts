@@ -63,6 +63,25 @@ t.test(
   },
 )
 
+t.test('whoever asks joins what is under way, though a key or a grant changes meanwhile', async (t) => {
+  const answers: (() => void)[] = []
+  const hold = () =>
+    new Promise((resolve) => {
+      answers.push(() => resolve({ grant: { values: { token: 'x' } }, version: 1, renewAt: undefined }))
+    })
+  const b = await openAlone(t, { hold } as unknown as Partial<Grants>)
+  await b.connect({ name: 'tokens', method: 'token', methodConfig: { url: 'http://localhost/' } })
+  await b.enter({ connection: 'tokens', fields: { clientId: 'c', clientSecret: 'a secret' } })
+  const request = b.request({ name: 'tokens' })
+  const first = b.broker.open(request)
+  while (answers.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  b.change(change('key', 'ada'), change('grant', 'x'))
+  t.equal(b.broker.open(request), first)
+  answers[0]?.()
+  await first
+  t.equal(answers.length, 1)
+})
+
 t.test('what is opened again is the youngest of what is kept', async (t) => {
   const b = await openAlone(t, {}, 2)
   await b.alone('1')

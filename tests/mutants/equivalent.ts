@@ -369,4 +369,16 @@ export const EQUIVALENT: readonly { file: string; line: string; becomes: string;
     becomes: 'if (this.#shares.size >= KEPT) ;',
     why: 'What is kept is bounded for the memory alone.',
   },
+  {
+    file: 'broker/broker.ts',
+    line: 'kept.material.generation > generation) return kept.material',
+    becomes: 'if (false) return kept.material',
+    why: 'It spares a look at the store, which holds the same grant.',
+  },
+  {
+    file: 'broker/backoff.ts',
+    line: 'const left = failure ? failure.until - this.#clock.now() : 0',
+    becomes: ': 1',
+    why: 'Where nothing failed, the next line returns whatever is left.',
+  },
 ]
