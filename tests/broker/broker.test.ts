@@ -2,6 +2,8 @@ import { mock } from 'node:test'
 import { inspect } from 'node:util'
 import t from 'tap'
 import { IDLE_LIMIT } from '../../broker/broker.ts'
+import type { AuthMethod, MethodInput } from '../../core/auth-method.ts'
+import { providerPlace } from '../../core/provider.ts'
 import { SYSTEM } from '../../core/words.ts'
 import { makeConnection, to } from '../core/kit.ts'
 import { startTokenEndpoint } from '../kit/token-method.ts'
@@ -303,3 +305,35 @@ t.test('a value that was sealed for another place is not opened, and the error h
   t.match(error, { code: 'internal', cause: undefined })
   t.notMatch(inspect(error, { depth: 9, showHidden: true, customInspect: false }), 'sk_live_marked')
 })
+
+t.test(
+  'a method that acquires nothing sees its provider with its secrets, one that does sees what it acquired',
+  async (t) => {
+    const seen: MethodInput[] = []
+    const about = {
+      title: 'Seen',
+      fields: {},
+      configKeys: [],
+      worksWithoutCredential: () => true,
+      values(input: MethodInput) {
+        seen.push(input)
+        return { values: {}, plain: [] }
+      },
+    }
+    const plain: AuthMethod = { ...about, id: 'plain' }
+    const acquiring: AuthMethod = { ...about, id: 'acquiring', acquire: async () => ({ values: { a: 1 } }) }
+    const b = await openBroker(t, { known: new Map([plain, acquiring].map((one) => [one.id, one])) })
+    for (const { id } of [plain, acquiring]) {
+      const place = { name: `by-${id}`, version: 1, calls: [] }
+      const key = b.sealer.seal(providerPlace(place, 'key'), Buffer.from('"a secret"'))
+      const provider = { ...place, method: id, config: { c: 1 }, fieldNames: ['key'], sealed: { key } }
+      await b.store.putProvider(SYSTEM, provider)
+      await b.connect({ name: id, method: id, provider: provider.name })
+      await b.open({ name: id })
+    }
+    t.match(seen, [
+      { provider: { name: 'by-plain', config: { c: 1 }, fields: { key: 'a secret' } }, grant: undefined },
+      { provider: undefined, grant: { values: { a: 1 } } },
+    ])
+  },
+)

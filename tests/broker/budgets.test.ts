@@ -159,3 +159,19 @@ t.test('who calls for another uses their own share as well', async (t) => {
   await counter.use(of, as('ada'))
   await t.rejects(async () => counter.use(of, as('ada')), /by `ada`/)
 })
+
+t.test('what was drawn serves on, however many others call', async (t) => {
+  const drawn: string[] = []
+  const store = {
+    async drawUses(_as: unknown, { principal }: { principal: string }, share: (left: number) => number) {
+      drawn.push(principal)
+      return share(32)
+    },
+  }
+  const budgets = new ConnectionBudgets({ store, clock: { now: () => START } })
+  const of = connection({ perCaller: { uses: 32, per: 'day' } })
+  await budgets.use(of, as('ada'))
+  for (let i = 0; i < 4_100; i++) await budgets.use(of, as(`user-${i}`))
+  await budgets.use(of, as('ada'))
+  t.equal(drawn.filter((id) => id === 'ada').length, 1)
+})

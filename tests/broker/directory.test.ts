@@ -71,6 +71,39 @@ t.test('a revoked key and a disabled principal are nobody once the feed has been
   t.equal(await b.directory.fetchCaller(other), null)
 })
 
+t.test('a principal is who it is now once the feed has been read, whatever became of its keys', async (t) => {
+  const b = await openBroker(t)
+  const hash = await admit(b, { profile: 'sales' })
+  t.equal((await b.directory.fetchCaller(hash))?.principal.profile, 'sales')
+  t.equal((await b.directory.fetchNamed('ada'))?.caller.principal.profile, 'sales')
+  const ada = await b.store.principal(SYSTEM, 'ada')
+  await b.store.putPrincipal(SYSTEM, { ...(ada as PrincipalRecord), profile: 'support' })
+  await b.poll()
+  t.equal(b.directory.caller(hash), undefined)
+  t.equal(b.directory.named('ada'), undefined)
+  t.equal((await b.directory.fetchCaller(hash))?.principal.profile, 'support')
+})
+
+t.test('a page’s key calls for the one who uses it, by their session, and for nobody else', async (t) => {
+  const b = await openBroker(t)
+  await admit(b, { mayActFor: ['user:*'] })
+  const hash = proxyKeyHash(proxyKeyText(randomBytes(32)))
+  const only = { origin: 'https://app.example' }
+  await b.store.addKey(SYSTEM, { hash, principal: 'ada', createdAt: b.clock.now(), only })
+  const page = await b.directory.fetchCaller(hash)
+  t.match(page, { principal: { id: 'ada', via: 'session' }, only, keyHash: hash })
+  t.equal(page?.mayActFor, undefined)
+})
+
+t.test('another URL of the site closes no route', async (t) => {
+  const b = await openBroker(t)
+  await b.connect()
+  const route = b.route()
+  await b.store.setSite(SYSTEM, { url: 'https://locum.example' })
+  await b.poll()
+  t.equal(b.route(), route)
+})
+
 t.test('what was asked for before a key was revoked is not remembered after it', async (t) => {
   let answered = () => {}
   let asked = () => {}
@@ -216,6 +249,24 @@ t.test('a change that could not be applied is applied at the next poll', async (
   t.same(told, ['crm'])
 })
 
+t.test('what changes while the feed is read is applied once', async (t) => {
+  let behind = 0
+  const b = await openBroker(t, {
+    wrap: (store): Store => ({ ...store, head: async () => (await store.head()) - behind }),
+  })
+  await b.connect()
+  const told: string[] = []
+  b.directory.onchange((changes) => told.push(...changes.map(({ kind, id }) => `${kind} ${id}`)))
+  // As where the second comes between the two questions.
+  behind = 1
+  await b.store.putConnection(SYSTEM, makeConnection({ name: 'one' }))
+  await b.store.putConnection(SYSTEM, makeConnection({ name: 'two' }))
+  await b.poll()
+  behind = 0
+  await b.poll()
+  t.same(told, ['connection one', 'connection two'])
+})
+
 t.test('polls by itself', async (t) => {
   const b = await openBroker(t)
   const connection = await b.connect({ name: 'first' })
@@ -293,7 +344,7 @@ t.test('who was away for too long knows nothing any more', async (t) => {
       changes: async (since) => {
         const all = await store.changes(since)
         const last = all.at(-1) as (typeof all)[number]
-        return far ? [{ ...last, kind: 'site', id: '*' }, last] : all
+        return far ? [{ ...last, kind: 'site', id: '*' }] : all
       },
     }),
   })

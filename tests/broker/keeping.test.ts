@@ -62,6 +62,25 @@ t.test(
   },
 )
 
+t.test('whoever asks joins what is under way, though a key or a grant changes meanwhile', async (t) => {
+  const answers: (() => void)[] = []
+  const hold = () =>
+    new Promise((resolve) => {
+      answers.push(() => resolve({ grant: { values: { token: 'x' } }, version: 1, renewAt: undefined }))
+    })
+  const b = await openAlone(t, { hold } as unknown as Partial<Grants>)
+  await b.connect({ name: 'tokens', method: 'token', methodConfig: { url: 'http://localhost/' } })
+  await b.enter({ connection: 'tokens', fields: { clientId: 'c', clientSecret: 'a secret' } })
+  const request = b.request({ name: 'tokens' })
+  const first = b.broker.open(request)
+  while (answers.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  b.change(change('key', 'ada'), change('grant', 'x'))
+  t.equal(b.broker.open(request), first)
+  answers[0]?.()
+  await first
+  t.equal(answers.length, 1)
+})
+
 t.test('what is opened again is the youngest of what is kept', async (t) => {
   const b = await openAlone(t, {}, 2)
   await b.alone('1')
@@ -289,6 +308,11 @@ t.test('who may do something about it themselves is told where, and nobody else'
   const team = await why({ name: 'team', who: { profile: 'sales' } })
   t.equal(team?.authorizeUrl, undefined)
   t.equal(team?.hint, 'Consent at idp: locum connect idp --for profile:sales')
+  const away = new LocumError('refresh_failed', 'The provider is away.', { hint: 'Wait.' })
+  const failing = { ...store, bound: () => Promise.reject(away) }
+  const other = new StoreBroker({ store: failing, sealer, clock, directory, grants, connectUrl })
+  t.teardown(() => other.close())
+  await t.rejects(async () => other.open(b.request()), away, 'what no consent puts right is said as it is')
 })
 
 /** A method whose credentials are by consent. */

@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Clock } from '../../core/clock.ts'
 import { federatedId } from '../../core/identity.ts'
 import type { Sealer, Store } from '../../core/store.ts'
-import type { Connection, Credential, Principal } from '../../core/words.ts'
+import type { Connection, Credential, Principal, Provider } from '../../core/words.ts'
 import { SYSTEM } from '../../core/words.ts'
 
 /** One site that can be opened several times over, as several processes would. */
@@ -211,6 +211,63 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
       await store.removeConnection(SYSTEM, 'crm')
     })
 
+    t.test('a provider is replaced by its next version only, and takes what hangs on it along', async (t) => {
+      const { store, sealer } = await fresh(t)
+      const provider = (name: string, more: Partial<Provider> = {}): Provider => ({
+        name,
+        method: 'oauth2',
+        config: { issuer: 'https://idp.example' },
+        calls: ['https://idp.example/token'],
+        fieldNames: ['clientSecret'],
+        sealed: { clientSecret: Buffer.from('sealed') },
+        version: 1,
+        ...more,
+      })
+      const first = provider('idp', { managedBy: 'team', fingerprint: 'f' })
+      t.strictSame(await store.putProvider(SYSTEM, first), first)
+      t.strictSame(await store.provider(SYSTEM, 'idp'), first)
+      t.equal(await store.provider(SYSTEM, 'other'), undefined)
+      for (const version of [1, 3])
+        await t.rejects(store.putProvider(SYSTEM, { ...first, version }), { code: 'bad_request' })
+      await t.rejects(store.putProvider(SYSTEM, provider('new', { version: 2 })), { code: 'bad_request' })
+      await store.putProvider(SYSTEM, provider('aaa'))
+      const keep = (key: string, credential: string) =>
+        store.lease(SYSTEM, `grant:${key}`, 5_000, (fence) =>
+          store.replaceGrant(SYSTEM, key, 0, fence, { sealed: Buffer.alloc(1), credential }),
+        )
+      await keep('alone', 'none:provider:idp')
+      const second = provider('idp', { version: 2, config: { issuer: 'https://new.example' } })
+      t.strictSame(await store.putProvider(SYSTEM, second), second)
+      t.equal(await store.grant(SYSTEM, 'alone'), undefined, 'what was acquired by the one before is gone')
+      t.strictSame(
+        (await store.providers(SYSTEM)).map(({ name }) => name),
+        ['aaa', 'idp'],
+      )
+      await t.rejects(
+        store.bind(SYSTEM, { connection: 'provider:none', scope: 'shared', credential: 'c1' }),
+        { code: 'bad_request' },
+      )
+      for (const id of ['c1', 'c2']) await store.putCredential(SYSTEM, credential(sealer, id))
+      await store.bind(SYSTEM, { connection: 'provider:idp', scope: 'user:ada', credential: 'c1' })
+      await store.bind(SYSTEM, { connection: 'provider:aaa', scope: 'user:ada', credential: 'c2' })
+      await keep('of c1', 'c1')
+      await keep('alone', 'none:provider:idp')
+      const since = await store.head()
+      await store.removeProvider(SYSTEM, 'idp')
+      await store.removeProvider(SYSTEM, 'idp')
+      t.equal(await store.provider(SYSTEM, 'idp'), undefined)
+      t.strictSame(
+        (await store.credentials(SYSTEM)).map(({ id }) => id),
+        ['c2'],
+        'what was consented to there goes too, and nothing else',
+      )
+      t.strictSame(await store.bindings(SYSTEM, 'provider:idp'), [])
+      for (const key of ['of c1', 'alone']) t.equal(await store.grant(SYSTEM, key), undefined, key)
+      const told = (await store.changes(since)).map(({ kind, id }) => `${kind} ${id}`)
+      t.ok(told.includes('credential c1'))
+      t.equal(told.filter((one) => one === 'provider idp').length, 1, 'told once')
+    })
+
     t.test('a credential type is replaced by its next version only, and can be removed', async (t) => {
       const { store } = await fresh(t)
       const type = { name: 'crm', schema: { type: 'object', properties: { a: {} } }, version: 1 }
@@ -385,6 +442,18 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
         addVaultItem: () => store.addVaultItem(ADA, 'ca', { sealed: Buffer.alloc(1), open: {} }),
         replaceVaultItem: () => store.replaceVaultItem(ADA, 'ca', 1, { sealed: Buffer.alloc(1), open: {} }),
         removeVaultItem: () => store.removeVaultItem(ADA, 'ca'),
+        vaultNames: () => store.vaultNames(ADA, ''),
+        providers: () => store.providers(ADA),
+        provider: () => store.provider(ADA, 'idp'),
+        removeProvider: () => store.removeProvider(ADA, 'idp'),
+        types: () => store.types(ADA),
+        putType: () => store.putType(ADA, { name: 'crm', schema: {}, version: 1 }),
+        removeType: () => store.removeType(ADA, 'crm'),
+        addFlow: () => store.addFlow(ADA, 'f', { sealed: Buffer.alloc(1), expiresAt: clock.time + 1 }),
+        flow: () => store.flow(ADA, 'f'),
+        takeFlow: () => store.takeFlow(ADA, 'f'),
+        drawUses: () =>
+          store.drawUses(ADA, { connection: 'crm', principal: 'ada', from: 0, most: 1 }, () => 1),
       }
       const head = await store.head()
       for (const [name, call] of Object.entries(calls)) await t.rejects(call(), refused, name)
@@ -605,6 +674,54 @@ export function testStore(name: string, makeSite: (t: Tap, clock: Clock) => Prom
         "another key's lease is none",
       )
     })
+
+    t.test('what waits for somebody is given once, until its time is over, and goes with it', async (t) => {
+      const { store, open } = await fresh(t)
+      const sealed = Buffer.from('a way there and back')
+      await store.addFlow(SYSTEM, 'a', { sealed, expiresAt: clock.time + 10 })
+      t.strictSame(await store.flow(SYSTEM, 'a'), sealed)
+      const other = await open()
+      const taken = await Promise.all([store.takeFlow(SYSTEM, 'a'), other.store.takeFlow(SYSTEM, 'a')])
+      t.strictSame(
+        taken.filter((one) => one !== undefined),
+        [sealed],
+        'of two who come at once, one has it',
+      )
+      t.equal(await store.flow(SYSTEM, 'a'), undefined)
+      await store.addFlow(SYSTEM, 'b', { sealed, expiresAt: clock.time + 10 })
+      await store.addFlow(SYSTEM, 'c', { sealed, expiresAt: clock.time + 11 })
+      t.equal(await store.flow(SYSTEM, 'd'), undefined)
+      const end = clock.time + 10
+      clock.time = end
+      t.equal(await store.flow(SYSTEM, 'b'), undefined)
+      t.equal(await store.takeFlow(SYSTEM, 'b'), undefined)
+      await store.addFlow(SYSTEM, 'b', { sealed, expiresAt: end })
+      await store.addFlow(SYSTEM, 'd', { sealed, expiresAt: end + 10 })
+      clock.time = end - 1
+      t.equal(await store.flow(SYSTEM, 'b'), undefined, 'what was over went when another came')
+      t.strictSame(await store.takeFlow(SYSTEM, 'c'), sealed)
+    })
+
+    t.test(
+      'a lease is waited for outside transactions alone, and ends with its work, done or failed',
+      async (t) => {
+        const { store } = await fresh(t)
+        await t.rejects(
+          store.transact(SYSTEM, (inside) => inside.lease(SYSTEM, 'k', 60_000, async () => 1)),
+          { code: 'internal' },
+        )
+        await t.rejects(
+          store.lease(ADA, 'k', 60_000, async () => 1),
+          { code: 'not_allowed' },
+        )
+        const failed = new Error('the work failed')
+        await t.rejects(
+          store.lease(SYSTEM, 'k', 60_000, () => Promise.reject(failed)),
+          failed,
+        )
+        t.equal(await store.lease(SYSTEM, 'k', 60_000, async () => 'free again'), 'free again')
+      },
+    )
 
     t.test('of the checkpoints of a file the newest is kept', async (t) => {
       const { store } = await fresh(t)

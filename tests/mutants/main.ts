@@ -4,6 +4,7 @@
  *   npm run mutants                                  a sample of every room
  *   npm run mutants -- --sample 40 --seed 7          so many of each room, the same ones again
  *   npm run mutants -- --files core/redact.ts --all  every mutant of these files or folders
+ *   npm run mutants -- --tests 8                     each tried by so many tests: sooner, and finds more survivors
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     files: { type: 'string' },
     all: { type: 'boolean', default: false },
+    tests: { type: 'string', default: String(MOST_TESTS) },
     workers: { type: 'string', default: String(Math.max(1, availableParallelism())) },
   },
 })
@@ -79,31 +81,40 @@ async function noticedBy(
   const tests = [...reach]
     .filter(([, one]) => reaches(one, file, from))
     .sort(([a, x], [b, y]) => Number(b.startsWith(own)) - Number(a.startsWith(own)) || x.ms - y.ms)
-    .slice(0, MOST_TESTS)
+    .slice(0, Number(values.tests))
   const env = {
     MUTANT: JSON.stringify({ file: join(ROOT, file), from, to, text, kind }),
+    NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/locum-compiled'),
     NODE_OPTIONS: `--import=${join(import.meta.dirname, 'serve.ts')}`,
   }
   for (const [test, { ms }] of tests) {
-    const { passed } = await runTest(test, { env, ms: 5000 + 4 * ms })
-    if (!passed) return test
+    const limit = 5000 + 4 * ms
+    const tried = await runTest(test, { env, ms: limit })
+    if (tried.passed) continue
+    // On a busy machine a test may be late, or fail, by itself: one that took long has to pass without the mutant.
+    if (tried.ms < 2 * ms || (await runTest(test, { ms: limit })).passed) return test
   }
   return undefined
 }
 
 const rooms = ROOMS.map((room) => ({ room, sources: sourcesOf(room) }))
-const reach = await reachOfAll(
-  rooms.flatMap(({ sources }) => sources),
-  (line) => process.stderr.write(`${line}\n`),
-)
+const wanted = values.files?.split(',')
+const isWanted = (file: string): boolean =>
+  wanted?.some((one) => file === one || file.startsWith(`${one}/`)) ?? true
+const all = rooms.flatMap(({ sources }) => sources)
+const reach = await reachOfAll({
+  sources: all,
+  asked: all.filter(isWanted),
+  workers: Number(values.workers),
+  told: (line) => process.stderr.write(`${line}\n`),
+})
 const seed = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed)
 process.stdout.write(`seed ${seed}\n`)
-const wanted = values.files?.split(',')
 const results: { candidate: Candidate; by: string | undefined }[] = []
 for (const [i, { room, sources }] of rooms.entries()) {
   const random = new Random(seed, i)
   let candidates = sources
-    .filter((file) => wanted?.some((one) => file === one || file.startsWith(`${one}/`)) ?? true)
+    .filter(isWanted)
     .flatMap((file) => mutantsOf(readSource(file)).map((mutant) => ({ ...mutant, file, room })))
     .filter((candidate) => !isEquivalent(candidate))
   if (!values.all) {

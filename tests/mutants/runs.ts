@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -59,43 +68,68 @@ const LEFT_OUT = /^tests\/(?:clients|docs|bench|mutants|fuzz|house)\/|table\.tes
 /** ms: longer ones are left out as well. */
 const LONGEST = 20_000
 
-interface Kept {
-  /** Of every source: where one changes, all is measured again. */
-  readonly sources: string
-  /** Test file → what it was, and what it reaches; none where it does not pass by itself. */
-  readonly tests: Readonly<Record<string, { readonly stamp: string; readonly reach?: Reach | undefined }>>
+/** What is kept of one test file. */
+interface Known {
+  /** What the test file was. */
+  readonly stamp: string
+  /** Source it reaches → what that was. */
+  readonly sources: Readonly<Record<string, string>>
+  /** None where it does not pass by itself. */
+  readonly reach?: Reach | undefined
 }
 
-function stampOf(files: readonly string[]): string {
-  const hash = createHash('sha256')
-  for (const file of files) hash.update(file).update(readFileSync(join(ROOT, file)))
-  return hash.digest('hex')
+function stampOf(file: string): string {
+  return createHash('sha256')
+    .update(readFileSync(join(ROOT, file)))
+    .digest('hex')
 }
 
-/** What every test reaches; measured where the test or a source has changed since. */
-export async function reachOfAll(
-  sources: readonly string[],
-  told: (line: string) => void,
-): Promise<Map<string, Reach>> {
+function keep(tests: Readonly<Record<string, Known>>): void {
+  mkdirSync(join(KEPT, '..'), { recursive: true })
+  writeFileSync(`${KEPT}.new`, JSON.stringify(tests))
+  renameSync(`${KEPT}.new`, KEPT)
+}
+
+/**
+ * What every test reaches; measured where the test has changed since, or one of the `asked` sources that it
+ * reaches. A source that is new is reached by no test that has not changed.
+ */
+export async function reachOfAll(x: {
+  sources: readonly string[]
+  asked: readonly string[]
+  workers: number
+  told: (line: string) => void
+}): Promise<Map<string, Reach>> {
   const files = readdirSync(join(ROOT, 'tests'), { recursive: true, encoding: 'utf8' })
     .map((name) => `tests/${name}`)
     .filter((name) => name.endsWith('.test.ts') && !LEFT_OUT.test(name))
     .sort()
-  const stamp = stampOf(sources)
-  const before = existsSync(KEPT) ? (JSON.parse(readFileSync(KEPT, 'utf8')) as Kept) : undefined
-  const known = before?.sources === stamp ? before.tests : {}
-  const tests: Record<string, { stamp: string; reach?: Reach | undefined }> = {}
-  mkdirSync(join(KEPT, '..'), { recursive: true })
-  for (const [i, file] of files.entries()) {
-    const own = stampOf([file])
-    const kept = known[file]
-    if (kept?.stamp === own) tests[file] = kept
-    else {
-      told(`${i + 1} of ${files.length}: what ${file} reaches`)
-      tests[file] = { stamp: own, reach: await measure(file, sources) }
+  const stamps = Object.fromEntries(x.sources.map((source) => [source, stampOf(source)]))
+  const before = existsSync(KEPT) ? (JSON.parse(readFileSync(KEPT, 'utf8')) as Record<string, Known>) : {}
+  const tests: Record<string, Known> = {}
+  const queue: string[] = []
+  for (const file of files) {
+    const known = before[file]
+    if (
+      known?.stamp === stampOf(file) &&
+      x.asked.every((source) => (known.sources[source] ?? stamps[source]) === stamps[source])
+    )
+      tests[file] = known
+    else queue.push(file)
+  }
+  const work = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      x.told(`${queue.length} more, now what ${file} reaches`)
+      const stamp = stampOf(file)
+      const reach = await measure(file, x.sources)
+      const sources = Object.fromEntries(
+        Object.keys(reach?.ran ?? stamps).map((one) => [one, stamps[one] ?? '']),
+      )
+      tests[file] = { stamp, sources, reach }
+      keep(tests)
     }
   }
-  writeFileSync(KEPT, JSON.stringify({ sources: stamp, tests } satisfies Kept))
+  await Promise.all(Array.from({ length: x.workers }, work))
   return new Map(Object.entries(tests).flatMap(([file, { reach }]) => (reach ? [[file, reach]] : [])))
 }
 

@@ -220,21 +220,24 @@ t.test('a full disk changes nothing, and reading goes on', async (t) => {
   t.match(await store.site(), { contact: /^x+$/ }, 'the last that was committed is there')
 })
 
-t.test("SQLite's failures are told apart by their code alone", async (t) => {
+t.test("SQLite's failures are told apart by their code alone, and say what to do", async (t) => {
   const explain = (code: string) => explainSqlite(new Sqlite.SqliteError('words that mean nothing', code))
-  const table: Record<string, RegExp> = {
-    SQLITE_FULL: /full/,
-    SQLITE_BUSY_SNAPSHOT: /busy/,
-    SQLITE_LOCKED_SHAREDCACHE: /busy/,
-    SQLITE_READONLY_DBMOVED: /cannot be written/,
-    SQLITE_CANTOPEN_ISDIR: /cannot be opened/,
-    SQLITE_CORRUPT_VTAB: /damaged/,
-    SQLITE_NOTADB: /not an SQLite database/,
-    SQLITE_IOERR_FSYNC: /disk failed/,
-    SQLITE_ERROR: /database failed/,
+  const table: Record<string, readonly [says: RegExp, next: RegExp]> = {
+    SQLITE_FULL: [/full/, /Free some space/],
+    SQLITE_BUSY: [/busy in another process/, /Try again/],
+    SQLITE_BUSY_SNAPSHOT: [/busy in another process/, /Try again/],
+    SQLITE_LOCKED_SHAREDCACHE: [/busy in another process/, /Try again/],
+    SQLITE_READONLY_DBMOVED: [/cannot be written/, /permissions/],
+    SQLITE_CANTOPEN_ISDIR: [/cannot be opened/, /permissions/],
+    SQLITE_PERM: [/cannot be opened/, /permissions/],
+    SQLITE_CORRUPT_VTAB: [/damaged/, /backup/],
+    SQLITE_NOTADB: [/not an SQLite database/, /right file/],
+    SQLITE_IOERR_FSYNC: [/disk failed/, /Look at the disk/],
+    SQLITE_NOMEM: [/out of memory/, /more memory/],
+    SQLITE_ERROR: [/database failed/, /log/],
   }
-  for (const [code, detail] of Object.entries(table)) {
-    t.match(explain(code), { code: 'store_unavailable', detail, cause: { code } }, code)
+  for (const [code, [detail, hint]] of Object.entries(table)) {
+    t.match(explain(code), { code: 'store_unavailable', detail, hint, cause: { code } }, code)
   }
   const other = new TypeError('ours')
   t.equal(explainSqlite(other), other)

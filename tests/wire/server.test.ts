@@ -125,6 +125,9 @@ t.test('refuses, says why, and closes without a reset', async (t) => {
   const server = await serve(t, ok, { headBytes: 1024, targetBytes: 100 })
   for (const [text, fault] of [
     ['nonsense\r\n\r\n', 'malformed'],
+    [`X\n${GET}`, 'malformed'],
+    [`\r${GET}`, 'malformed'],
+    [`\n${GET}`, 'malformed'],
     ['GET / HTTP/1.1\nHost: a\n\n', 'malformed'],
     ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'version'],
     [`GET /${'x'.repeat(2000)}`, 'target_too_long'],
@@ -145,7 +148,7 @@ t.test('refuses, says why, and closes without a reset', async (t) => {
     await client.gone()
     t.equal(failed, false)
   }
-  await eventually(() => server.closed === 6, 'all closed')
+  await eventually(() => server.closed === 9, 'all closed')
   t.equal(server.exchanges.length, 0)
 })
 
