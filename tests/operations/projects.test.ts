@@ -54,10 +54,16 @@ t.test(
 )
 
 t.test('an editor who leaves edits no more, also when they come back', async (t) => {
-  const { as, run, context } = await openPeople(t)
+  const { as, run, context, enter } = await openPeople(t)
+  await run(addProject, { name: 'south' })
   await run(addMember, { project: 'north', id: 'ada', editor: true })
   await context.store.putPrincipal(SYSTEM, ADA)
   t.match(await refusal(as('ada', addMember, { project: 'north', id: 'eve' })), { code: 'not_found' })
+  // Of what is shared with another project of hers too, she takes none out of the one that she left.
+  const { id } = await enter('ben')
+  await run(addMember, { project: 'south', id: 'ada' })
+  for (const project of ['north', 'south']) await run(shareCredential, { id, project })
+  t.match(await refusal(as('ada', unshareCredential, { id, project: 'north' })), { code: 'not_allowed' })
   await run(addMember, { project: 'north', id: 'ada' })
   t.match(await refusal(as('ada', addMember, { project: 'north', id: 'eve' })), { code: 'not_allowed' })
   await run(addMember, { project: 'north', id: 'ada', editor: true })
