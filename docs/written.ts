@@ -1,11 +1,14 @@
+import { openApi } from '../api/openapi.ts'
 import { methods } from '../auth-methods/index.ts'
 import { fileJsonSchema } from '../operations/json-schema.ts'
 import { type Template, templates } from '../operations/template.ts'
+import { VERSION } from '../version.ts'
 
 /** The files of this folder that are made of the code, by name, as they have to be. */
 export function written(): Readonly<Record<string, string>> {
   return {
     'locum.schema.json': `${JSON.stringify(fileJsonSchema(methods), undefined, 2)}\n`,
+    'openapi.json': `${JSON.stringify(openApi(VERSION), undefined, 2)}\n`,
     'TEMPLATES.md': templatesText([...templates.values()]),
   }
 }
