@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
-import { breaches, deadExports } from './rules.ts'
-import { readSource, readSources } from './sources.ts'
+import { breaches, deadExports, strayImports } from './rules.ts'
+import { ROOT, readSource, readSources } from './sources.ts'
 
 const sources = readSources()
 
@@ -11,6 +13,20 @@ t.test('every room sees only the rooms it may see, in short files and without cy
 
 t.test('nothing is exported that only tests import', async (t) => {
   t.same(deadExports(sources), [])
+})
+
+t.test('what a user runs loads no package that is there for development alone', async (t) => {
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  t.same(strayImports(sources, Object.keys(dependencies)), [])
+  const found = strayImports(
+    [
+      readSource('operations/a.ts', "import { b } from 'b/c'\nimport type { D } from 'd'\nawait import('e')"),
+      readSource('operations/f.ts', "import 'node:fs'\nimport { g } from '@g/g'\nimport { bb } from 'bb'"),
+      readSource('tests/a.ts', "import { e } from 'e'"),
+    ],
+    ['b', '@g/g'],
+  )
+  t.same(found, ['operations/a.ts imports e', 'operations/f.ts imports bb'])
 })
 
 t.test('each breach is seen', async (t) => {

@@ -82,6 +82,18 @@ function wrongImport(source: Source, { target, ours, names }: Import): string[] 
   return seen !== 'all' && seen?.includes(other) ? [] : says(`${room} does not see ${other}`)
 }
 
+/** What is loaded of packages that are not among these, where a user runs it, as `path imports package`. */
+export function strayImports(sources: readonly Source[], packages: readonly string[]): string[] {
+  return sources
+    .filter(({ room }) => !OUTSIDE.includes(room))
+    .flatMap(({ path, imports }) =>
+      imports
+        .filter(({ ours, typeOnly, target }) => !ours && !typeOnly && !target.startsWith('node:'))
+        .filter(({ target }) => !packages.some((one) => target === one || target.startsWith(`${one}/`)))
+        .map(({ target }) => `${path} imports ${target}`),
+    )
+}
+
 /** Each cycle once, as the paths along it. A type that points back is none: nothing is loaded for it. */
 function cycles(sources: readonly Source[]): string[][] {
   const byPath = new Map(sources.map((source) => [source.path, source]))
