@@ -31,7 +31,7 @@ export function checkSchema(value: unknown): JsonObject {
   if (JSON.stringify(schema).length > LARGEST) throw wrong(`it is larger than ${LARGEST / 1024} KiB`)
   if (holdsReference(schema)) throw wrong('it refers to another place (`$ref`), which is not followed')
   try {
-    compiler().compile(withoutDraft(schema))
+    compiler().compile(forAjv(schema))
   } catch (thrown) {
     throw wrong(`JSON Schema says: ${(thrown as Error).message.slice(0, 200)}`)
   }
@@ -45,7 +45,7 @@ export function checkSchema(value: unknown): JsonObject {
 export function fieldsByType(name: string, schema: JsonObject, given: JsonObject): JsonObject {
   const entered = Object.entries(given).filter(([, value]) => value !== undefined && value !== '')
   const fields = structuredClone(Object.fromEntries(entered)) as Record<string, Json>
-  const validate = compiler().compile(withoutDraft(schema))
+  const validate = compiler().compile(forAjv(schema))
   if (validate(fields)) return fields
   const errors = [...new Set((validate.errors ?? []).map(says))].slice(0, 5)
   throw new LocumError('bad_request', `That is no \`${name}\` credential: ${errors.join('; ')}.`, {
@@ -67,8 +67,11 @@ function says({ instancePath, keyword, params, schemaPath }: ErrorObject): strin
   return `${where} does not hold to \`${schemaPath.split('/').at(-1)}\``
 }
 
-/** The draft by which it was written is known without being fetched. */
-function withoutDraft({ $schema: _, ...schema }: JsonObject): JsonObject {
+/**
+ * What Ajv takes of it. The draft by which it was written is known without being fetched; with `$async`, which is no
+ * word of JSON Schema, it would say what is wrong later, to nobody.
+ */
+function forAjv({ $schema: _, $async: __, ...schema }: JsonObject): JsonObject {
   return schema
 }
 

@@ -108,6 +108,12 @@ t.test('fields are what the schema has them be, and no value is in an error', as
   }
 })
 
+t.test('a schema that asks to be checked later is checked at once', async (t) => {
+  const schema = { ...SCHEMA, $async: true }
+  t.same(checkSchema(schema), schema)
+  t.match(refusal(() => fieldsByType('crm', schema, {})).message, /`hostUrl` is missing/)
+})
+
 t.test('what is no type says why', async (t) => {
   for (const [schema, why] of [
     [[], /no object/],
