@@ -65,6 +65,7 @@ Of a folder it takes each NAME.json, and each configuration-schema.json further 
       const found = await Promise.all(
         files.map(async (file) => ({ file, name: name ?? nameOf(file), schema: await readSchema(file) })),
       )
+      checkNames(found)
       await withSession(terminal, options, async ({ run }) => {
         const done = []
         for (const { file, name: called, schema } of found) {
@@ -132,6 +133,20 @@ async function filesAt(path: string): Promise<string[]> {
 function nameOf(file: string): string {
   const called = basename(file) === OPENFN ? basename(dirname(file)) : basename(file, '.json')
   return called.toLowerCase().replaceAll(/[^a-z0-9-]+/g, '-')
+}
+
+/** One would be the next version of the other, and the other of it whenever they are brought in again. */
+function checkNames(found: readonly { readonly file: string; readonly name: string }[]): void {
+  const files = new Map<string, string>()
+  for (const { file, name } of found) {
+    const other = files.get(name)
+    if (other !== undefined) {
+      throw new LocumError('bad_request', `${other} and ${file} would both be called \`${name}\`.`, {
+        hint: `Bring them in one by one: locum type import ${file} --name NAME`,
+      })
+    }
+    files.set(name, file)
+  }
 }
 
 async function readSchema(file: string): Promise<unknown> {
