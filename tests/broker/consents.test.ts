@@ -203,6 +203,7 @@ t.test(
         event: 'change',
         caller: 'ada',
         via: 'session',
+        actor: 'human',
         operation: 'provider.connect',
         subject: 'idp/user:ada',
         outcome: 'done',
@@ -334,7 +335,7 @@ t.test(
   async (t) => {
     const x = await openConsents(t)
     const token = await x.consents.ticket(ADA)
-    const held = { provider: 'idp', scope: 'user:ada', by: { id: 'ada', via: 'session' } }
+    const held = { provider: 'idp', scope: 'user:ada', by: { id: 'ada', kind: 'user', via: 'session' } }
     t.same(await x.consents.seeTicket(token), held)
     t.same(await x.consents.takeTicket(token), held)
     await t.rejects(x.consents.seeTicket(token), { code: 'bad_request' })

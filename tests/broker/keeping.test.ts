@@ -360,10 +360,10 @@ t.test('what is not there is said before anything is tried', async (t) => {
   const grants = new RealGrants({ store, sealer, clock, callOut, signingKeys })
   const proofs = new Proofs({ store, sealer, clock, methods, grants })
   const none = { sites: [], principal: undefined }
-  await t.rejects(proofs.trust('idp', none), { code: 'bad_request', message: /no provider `idp`/ })
-  await t.rejects(proofs.connection('crm', 'ada'), { code: 'bad_request', message: /no connection `crm`/ })
+  await t.rejects(proofs.trust('idp', none), { code: 'not_found', message: /no provider `idp`/ })
+  await t.rejects(proofs.connection('crm', 'ada'), { code: 'not_found', message: /no connection `crm`/ })
   await b.connect()
-  await t.rejects(proofs.connection('crm', 'ada'), { code: 'bad_request', message: /no principal `ada`/ })
+  await t.rejects(proofs.connection('crm', 'ada'), { code: 'not_found', message: /no principal `ada`/ })
   const provider = {
     name: 'idp',
     method: 'oauth2',
