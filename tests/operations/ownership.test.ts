@@ -135,15 +135,16 @@ t.test(
 t.test(
   'an administrator reads, repoints, re-enters, shares, uses, binds and hands over no user’s credential (R28)',
   async (t) => {
-    const { as, enter, write, env, context, fieldsOf } = await openPeople(t)
+    const { as, enter, env, context, fieldsOf } = await openPeople(t)
     const { id } = await enter('ada')
     const before = await context.store.credential(SYSTEM, id)
     const bindings = await context.store.bindings(SYSTEM)
     env.KEY = 'a-key-of-the-administrator'
-    const reenters = await write(
-      'reenters.yaml',
-      "credentials: [{ connection: api, for: 'user:ada', projects: [north], fields: { apiKey: { env: KEY } } }]",
-    )
+    const reenters = {
+      file: 'reenters.yaml',
+      text: "credentials: [{ connection: api, for: 'user:ada', projects: [north], fields: { apiKey: { env: KEY } } }]",
+      env: { KEY: env.KEY as string },
+    }
     const fields = { apiKey: env.KEY }
     const doors: Record<string, () => Promise<unknown>> = {
       'enter it again': () => as('root', setCredential, { connection: 'api', for: 'user:ada', fields }),
@@ -153,7 +154,7 @@ t.test(
           for: 'user:ada',
           fields,
         }),
-      'enter it again by a file': () => as('root', applySent, { file: reenters }),
+      'enter it again by a file': () => as('root', applySent, reenters),
       'call it something else': () => as('root', renameCredential, { id, name: 'mine' }),
       'share it': () => as('root', shareCredential, { id, project: 'north' }),
       'use it': () => as('root', useCredential, { id, connection: 'api', for: 'user:root' }),
